@@ -1,0 +1,13 @@
+"""Diabetes: progression after a year, from ten measures of 442 patients (Efron et al., 2004)."""
+
+from rung.sources import ScikitLearn
+
+dataset = ScikitLearn(
+    title="Diabetes",
+    loader="diabetes",
+    task="regression",
+    modality="tabular",
+    source="https://www4.stat.ncsu.edu/~boos/var.select/diabetes.html",
+    licence="none stated",
+    citation="doi:10.1214/009053604000000067",
+)

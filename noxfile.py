@@ -1,0 +1,54 @@
+import hashlib
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["ladder"]
+nox.options.reuse_venv = "yes"
+
+
+def install(session: nox.Session, *extras: str) -> None:
+    """Installs the checkout with pinned versions, unless that was done for these very files."""
+    wanted = b"".join(Path(f).read_bytes() for f in ("pyproject.toml", "constraints.txt"))
+    stamp = Path(session.virtualenv.location) / "installed"
+    digest = hashlib.sha256(wanted + repr(extras).encode()).hexdigest()
+    if not stamp.exists() or stamp.read_text() != digest:
+        session.install("-c", "constraints.txt", "-e", f".[{','.join(extras)}]")
+        stamp.write_text(digest)
+
+
+@nox.session
+def ladder(session: nox.Session) -> None:
+    """Run the ladder: on the quick data sets, or on what you name."""
+    install(session)
+    session.run("rung", "run", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests."""
+    install(session, "test")
+    session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check format, style and types."""
+    install(session, "lint")
+    session.run("black", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("mypy")
+
+
+@nox.session
+def board(session: nox.Session) -> None:
+    """Print the published boards."""
+    install(session)
+    session.run("rung", "board", *session.posargs)
+
+
+@nox.session(default=False)
+def publish(session: nox.Session) -> None:
+    """Run a benchmark and write its outcomes and boards to results/."""
+    install(session)
+    session.run("rung", "publish", *session.posargs)

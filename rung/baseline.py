@@ -1,0 +1,42 @@
+"""A rung of the ladder: one baseline, and how to make its estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rung.dataset import Dataset, Modality, Task
+
+# What an estimator is handed as X, for n examples (rung.features makes it):
+#   nothing       (n, 1) zeros: the input can't be looked at
+#   numbers       (n, n_features) float, as they come; pictures flattened, 0 to 1
+#   standardized  the same, standardised on the training part
+#   pixels        (n, height, width, channels) uint8
+Needs = Literal["nothing", "numbers", "standardized", "pixels"]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One rung. `make(dataset, seed, **parameters)` returns an unfitted scikit-learn estimator.
+
+    dataset: the training part alone (no test rows, no splits) with task, classes, X and y.
+    seed: an int for `random_state`. A classifier gets int codes of classes as y and is asked for
+    `predict` and, if it has it, `predict_proba`; a regressor for `predict`, and for
+    `predict(X, return_std=True)` if it takes that. An estimator with the parameters `device` and
+    `precision` has them set by the engine; one with an attribute `n_train_` after fit says on how
+    many rows it really trained.
+    """
+
+    rung: float  # height on the ladder: the order in which rungs are run and listed
+    title: str
+    make: Callable[..., Any]
+    tasks: tuple[Task, ...] = ("classification", "regression")
+    modalities: tuple[Modality, ...] = ("image", "tabular")
+    needs: Needs = "standardized"
+    px: int = 32  # side of the square that larger pictures are resized to
+    deterministic: bool = False  # True: the same training part always gives the same model
+    gpu: bool = False  # True: takes `device` and `precision`
+
+    def applies_to(self, dataset: Dataset) -> bool:
+        return dataset.task in self.tasks and dataset.modality in self.modalities

@@ -1,0 +1,125 @@
+"""A benchmark: which data sets, which rungs, which protocol; and the trials it consists of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rung.baseline import Baseline
+from rung.dataset import Dataset, Pictures
+from rung.device import Device
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A number that somebody else published: shown apart, never ranked. Accuracy from 0 to 1."""
+
+    title: str
+    score: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A rung with another picture size or other parameters of its `make`."""
+
+    rung: str
+    px: int | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One question. Rungs: all that apply to a data set, or those named; variants replace the rung
+    of their name. reported: rows for the one data set, or {data set: rows}."""
+
+    datasets: Sequence[str]
+    baselines: Sequence[str] | None = None
+    variants: Sequence[Variant] = ()
+    seeds: int = 3
+    reported: Sequence[Reported] | Mapping[str, Sequence[Reported]] = ()
+
+    def reported_on(self, dataset: str) -> list[Reported]:
+        if isinstance(self.reported, Mapping):
+            return list(self.reported.get(dataset, ()))
+        return list(self.reported) if dataset in self.datasets else []
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One rung fitted once, as plain data: it identifies the work and is written with the outcome."""
+
+    dataset: str
+    fingerprint: str
+    split: str
+    rung: str
+    px: int | None  # side of the pictures; None for other data
+    seed_index: int
+    parameters: tuple[tuple[str, Any], ...] = ()
+    train_size: int | None = None
+    device: Device = field(default_factory=Device)
+
+    @property
+    def seed(self) -> int:
+        """31 bits, from hashing the axes of the experiment: no counter that a change could shift."""
+        axes = f"{self.dataset}/{self.split}/{self.rung}/{self.seed_index}"
+        return int.from_bytes(hashlib.sha256(axes.encode()).digest()[:4], "big") >> 1
+
+    @property
+    def row(self) -> str:
+        """What all trials of one row of the board share, e.g. "convnet-epochs=20-cuda-bf16"."""
+        parts = [self.rung, *(f"{k}={v}" for k, v in self.parameters)]
+        if self.train_size is not None:
+            parts.append(f"n={self.train_size}")
+        if self.device.kind != "cpu":
+            parts.append(self.device.label.replace(" ", "-"))
+        return "-".join(parts)
+
+    def __str__(self) -> str:
+        return f"{self.dataset} {self.row} seed {self.seed_index}"
+
+
+def picture_size(dataset: Dataset, px: int) -> int | None:
+    """The side at which the pictures are seen: smaller ones stay as they are."""
+    if dataset.modality != "image":
+        return None
+    return px if isinstance(dataset.X, Pictures) else min(px, int(dataset.X.shape[1]))
+
+
+def trials(
+    dataset: Dataset,
+    baselines: Iterable[tuple[str, Baseline]],
+    *,
+    seeds: int,
+    variants: Sequence[Variant] = (),
+    train_size: int | None = None,
+    device: Device = Device(),  # noqa: B008 (frozen)
+) -> list[Trial]:
+    """The trials of a ladder on a data set: rung by rung, lowest first.
+
+    A deterministic rung is fitted once. Rungs that can't use the GPU run on the processor.
+    """
+    plan = []
+    for name, baseline in baselines:
+        if not baseline.applies_to(dataset):
+            continue
+        for variant in [v for v in variants if v.rung == name] or [Variant(name)]:
+            px = picture_size(dataset, variant.px or baseline.px)
+            plan += [
+                Trial(
+                    dataset=dataset.name,
+                    fingerprint=dataset.fingerprint,
+                    split=split.name,
+                    rung=name,
+                    px=None if baseline.needs == "nothing" else px,
+                    seed_index=index,
+                    parameters=tuple(sorted(variant.parameters.items())),
+                    train_size=train_size,
+                    device=device if baseline.gpu else Device(),
+                )
+                for split in dataset.splits
+                for index in range(1 if baseline.deterministic else seeds)
+            ]
+    return plan

@@ -1,0 +1,285 @@
+"""The leaderboard of a data set: a pure function of outcomes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from rung import intervals
+from rung.benchmark import Reported
+from rung.errors import RungError
+from rung.intervals import Interval
+from rung.metrics import DECLARED, METRICS, Metric, Predictions
+from rung.trial import Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """One rung on the board. Without predictions (it failed, or can't run here) there is only a
+    status. scores: by metric, the primary one first. below: the difference from the row below,
+    better is positive. fit_s: seconds, the mean over seeds; predict_s: for 1,000 examples."""
+
+    rung: str
+    title: str
+    status: str
+    scores: dict[str, Interval] = field(default_factory=dict)
+    rank: int | None = None
+    rank_low: int | None = None
+    rank_high: int | None = None
+    below: Interval | None = None
+    seeds: int = 0
+    deterministic: bool = False
+    n_train: int | None = None
+    fit_s: float | None = None
+    predict_s: float | None = None
+    peak_mib: float | None = None
+    gpu_peak_mib: float | None = None
+    device: str = "cpu"
+    precision: str = "fp32"
+    px: int | None = None
+    train_size: int | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
+
+    @property
+    def score(self) -> Interval:
+        """The primary metric."""
+        return next(iter(self.scores.values()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row as plain data, for JSON."""
+        score = self.score if self.ok else None
+        plain = {
+            "rung": self.rung,
+            "title": self.title,
+            "status": self.status,
+            "rank": self.rank,
+            "rank_low": self.rank_low,
+            "rank_high": self.rank_high,
+            "score": score and score.estimate,
+            "low": score and score.low,
+            "high": score and score.high,
+            "test_se": score and score.test_se,
+            "seed_se": score and score.seed_se,
+            "method": score and score.method,
+            "seeds": self.seeds,
+            "deterministic": self.deterministic,
+            "metrics": {
+                name: {"score": s.estimate, "low": s.low, "high": s.high}
+                for name, s in self.scores.items()
+            },
+            "below": self.below
+            and {
+                "difference": self.below.estimate,
+                "low": self.below.low,
+                "high": self.below.high,
+                "p_value": self.below.p_value,
+            },
+        }
+        others = {k: v for k, v in asdict(self).items() if k not in plain and k != "scores"}
+        return plain | others
+
+
+@dataclass(frozen=True)
+class Board:
+    """rows: the ranked ones, best first, then those without a score. to_beat: the row that a new
+    model has to beat, None if there is none. dataset: what `rung.trial.describe` says of it."""
+
+    dataset: dict[str, Any]
+    metric: Metric
+    level: float
+    n_test: int
+    rows: tuple[Row, ...]
+    reported: tuple[Reported, ...] = ()
+    minimum_detectable_difference: float | None = None
+
+    @classmethod
+    def from_outcomes(
+        cls,
+        outcomes: Iterable[Outcome],
+        reported: Sequence[Reported] = (),
+        level: float = 0.95,
+    ) -> Board:
+        """The board of the outcomes of one data set. Raises RungError where they don't belong
+        together (other data, another split, other test examples)."""
+        groups: dict[str, list[Outcome]] = {}
+        for outcome in outcomes:
+            groups.setdefault(outcome.trial.row, []).append(outcome)
+        if not groups:
+            raise RungError("there are no outcomes to make a board of")
+        first = next(iter(groups.values()))[0]
+        belong_together([o for group in groups.values() for o in group])
+        names = DECLARED[first.dataset["task"]]
+        metric = METRICS[names[0]]
+        sign = 1.0 if metric.greater_is_better else -1.0
+
+        rows: list[Row] = []
+        tables: list[Any] = []
+        failed: list[Row] = []
+        for group in groups.values():
+            row = describe(group)
+            if not row.ok:
+                failed.append(row)
+                continue
+            values = {name: METRICS[name].values(stacked(group)) for name in names}
+            scores = {
+                name: intervals.score_interval(v, level, METRICS[name].scale)
+                for name, v in values.items()
+                if v is not None
+            }
+            rows.append(replace(row, scores=scores))
+            tables.append(values[names[0]])
+        order = sorted(range(len(rows)), key=lambda i: -sign * rows[i].score.estimate)
+        rows, tables = [rows[i] for i in order], [sign * tables[i] for i in order]
+        ranked = ranks(rows, tables, level)
+        spread = None
+        if len(tables) > 1:
+            spread = intervals.minimum_detectable_difference(
+                intervals.difference_interval(tables[0], tables[1], level)
+            )
+        n_test = max(len(o.ids) for group in groups.values() for o in group)
+        return cls(
+            dataset=first.dataset,
+            metric=metric,
+            level=level,
+            n_test=n_test,
+            rows=(*ranked, *failed),
+            reported=tuple(reported),
+            minimum_detectable_difference=spread,
+        )
+
+    @property
+    def to_beat(self) -> Row | None:
+        return self.rows[0] if self.rows and self.rows[0].ok else None
+
+    @property
+    def failures(self) -> list[Row]:
+        return [row for row in self.rows if row.status.startswith("failed")]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The board as plain data: the stable schema that `--format json` prints."""
+        return {
+            "schema": SCHEMA,
+            "dataset": self.dataset["name"],
+            "title": self.dataset["title"],
+            "task": self.dataset["task"],
+            "metric": self.metric.name,
+            "level": self.level,
+            "fingerprint": self.dataset["fingerprint"],
+            "local_copy": self.dataset["local_copy"],
+            "n_test": self.n_test,
+            "to_beat": self.to_beat.rung if self.to_beat else None,
+            "minimum_detectable_difference": self.minimum_detectable_difference,
+            "rows": [row.as_dict() for row in self.rows],
+            "reported": [asdict(r) for r in self.reported],
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a rung, the columns of the JSON schema; metrics as METRIC, METRIC_low, ..."""
+        from rung import render
+
+        return render.frame(self)
+
+    def to_markdown(self) -> str:
+        from rung import render
+
+        return render.markdown(self)
+
+    def _repr_html_(self) -> str:
+        from rung import render
+
+        return render.html(self)
+
+    def __str__(self) -> str:
+        from rung import render
+
+        return render.text(self)
+
+
+def belong_together(outcomes: Sequence[Outcome]) -> None:
+    """Raises RungError unless all outcomes are of the same data, split and test examples."""
+    first = outcomes[0]
+    name = first.dataset["name"]
+    for other in outcomes:
+        if other.dataset["fingerprint"] != first.dataset["fingerprint"]:
+            raise RungError(
+                f"{name}: {first.trial.row} was run on data {first.trial.fingerprint[:8]} and "
+                f"{other.trial.row} on {other.trial.fingerprint[:8]}; run them on the same data"
+            )
+        if other.trial.split != first.trial.split:
+            raise RungError(f"{name}: outcomes of several splits can't share a board")
+    good = [o for o in outcomes if o.ok]
+    for other in good[1:]:
+        if not np.array_equal(other.ids, good[0].ids):
+            raise RungError(f"{name}: {other.trial} was tested on other examples")
+
+
+def describe(group: Sequence[Outcome]) -> Row:
+    """The row of the outcomes of all its seeds, without scores."""
+    trial, about = group[0].trial, group[0].provenance
+    bad = [o for o in group if not o.ok]
+    row = Row(
+        rung=trial.rung,
+        title=about["title"],
+        status=bad[0].status if bad else "ok",
+        deterministic=about["deterministic"],
+        device=trial.device.kind.partition(":")[0],
+        precision=trial.device.precision,
+        px=trial.px,
+        train_size=trial.train_size,
+        parameters=dict(trial.parameters),
+    )
+    if bad:
+        return row
+    costs = [o.cost for o in group]
+    gpu = [c["gpu_peak_mib"] for c in costs if c["gpu_peak_mib"] is not None]
+    return replace(
+        row,
+        seeds=len(group),
+        n_train=min(c["n_train"] for c in costs),
+        fit_s=float(np.mean([c["fit_s"] for c in costs])),
+        predict_s=float(np.mean([c["predict_s"] for c in costs])),
+        peak_mib=max(c["peak_mib"] for c in costs),
+        gpu_peak_mib=max(gpu) if gpu else None,
+    )
+
+
+def stacked(group: Sequence[Outcome]) -> Predictions:
+    """The predictions of all seeds over the same examples."""
+    probas = [o.proba for o in group if o.proba is not None]
+    stds = [o.std for o in group if o.std is not None]
+    return Predictions(
+        target=group[0].target,
+        label=np.stack([o.label for o in group]),
+        proba=np.stack(probas) if len(probas) == len(group) else None,
+        std=np.stack(stds) if len(stds) == len(group) else None,
+    )
+
+
+def ranks(rows: Sequence[Row], tables: Sequence[Any], level: float) -> list[Row]:
+    """The rows with their ranks and their differences from the row below."""
+    if not rows:
+        return []
+    places = stats.rankdata([-t.mean() for t in tables], method="min")
+    spans = intervals.rank_intervals(tables, level)
+    below = [
+        intervals.difference_interval(upper, lower, level)
+        for upper, lower in itertools.pairwise(tables)
+    ]
+    return [
+        replace(row, rank=int(place), rank_low=span[0], rank_high=span[1], below=difference)
+        for row, place, span, difference in zip(rows, places, spans, [*below, None], strict=True)
+    ]

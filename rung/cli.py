@@ -1,0 +1,261 @@
+"""The command `rung`. Thin: it reads arguments, calls the engine and prints."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rung.errors import RungError
+
+if TYPE_CHECKING:
+    from rung.board import Board
+
+DONE, NO, USAGE = 0, 1, 2
+
+
+class Parser(argparse.ArgumentParser):
+    """One clear line on a usage error."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"rung: error: {message}; see `{self.prog} --help`\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    top = Parser(
+        prog="rung",
+        description="The ladder of baselines that every machine-learning project runs first.",
+        epilog="example: rung run digits --seeds 5",
+    )
+    top.add_argument("--version", action="store_true", help="print the version")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+
+    def add(name: str, help: str, example: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name,
+            help=help,
+            description=help[0].upper() + help[1:] + ".",
+            epilog=f"example: {example}",
+        )
+        command.add_argument(
+            "--suite",
+            metavar="DIR",
+            action="append",
+            default=[],
+            help="a folder with baselines/, datasets/ or benchmarks/ of your own",
+        )
+        return command
+
+    def add_output(command: argparse.ArgumentParser) -> None:
+        command.add_argument(
+            "--format",
+            choices=("table", "markdown", "csv", "json", "html"),
+            default="table",
+            help="how boards are printed (table)",
+        )
+        command.add_argument(
+            "--plot", metavar="FILE", type=Path, help="write a picture too, .png or .svg"
+        )
+        command.add_argument(
+            "--level", type=float, default=0.95, help="of the intervals (0.95)", metavar="P"
+        )
+
+    def add_run(command: argparse.ArgumentParser, what: str) -> None:
+        command.add_argument("names", nargs="*", metavar="NAME", help=what)
+        command.add_argument("--baselines", metavar="A,B", help="these rungs only")
+        command.add_argument("--seeds", type=int, metavar="N", help="training runs of each rung")
+        command.add_argument("--train-size", type=int, metavar="N", help="train on N rows")
+        command.add_argument("--jobs", type=int, metavar="N", help="trials at a time (cores)")
+        command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
+        command.add_argument(
+            "--precision", default="auto", help="auto, bf16, fp16 or fp32, on a GPU (auto)"
+        )
+
+    listing = add("list", "list data sets, rungs and benchmarks", "rung list rungs")
+    listing.add_argument(
+        "what", nargs="?", choices=("all", "datasets", "rungs", "benchmarks"), default="all"
+    )
+    run = add("run", "run the ladder and print its boards", "rung run imagenette --seeds 5")
+    add_run(run, "a benchmark or a data set (quick); several are run one after the other")
+    add_output(run)
+    board = add(
+        "board",
+        "print the published boards, made from stored outcomes alone",
+        "rung board imagenette --format markdown",
+    )
+    board.add_argument("names", nargs="*", metavar="DATASET", help="(all that are published)")
+    board.add_argument("--results", type=Path, metavar="DIR", help="a folder of outcomes")
+    add_output(board)
+    publish = add(
+        "publish",
+        "run what is not done yet, and write outcomes, boards and pictures to a folder",
+        "rung publish quick --to results",
+    )
+    add_run(publish, "a benchmark or a data set (quick)")
+    publish.add_argument("--to", type=Path, metavar="DIR", help="(results/ of the suite)")
+    data = add("data", "use your own copy of a data set; list its examples", "rung data ids digits")
+    actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, text in (
+        ("add", "use a file or folder of yours as this data set's archive"),
+        ("remove", "forget the copy that was added"),
+        ("ids", "print the ids of the test part, as CSV"),
+    ):
+        action = actions.add_parser(name, help=text, description=text + ".")
+        action.add_argument("name", metavar="NAME")
+        action.add_argument("--suite", action="append", default=[], help=argparse.SUPPRESS)
+        if name == "add":
+            action.add_argument("path", type=Path, metavar="FILE_OR_FOLDER")
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The exit status: 0 done, 1 the answer is no (a rung failed), 2 usage or input error."""
+    top = parser()
+    arguments = top.parse_args(argv)
+    if arguments.version:
+        from rung import __version__
+
+        print(f"rung {__version__}")
+        return DONE
+    if arguments.command is None:
+        top.print_help()
+        return DONE
+    for folder in arguments.suite:
+        if not Path(folder).is_dir():
+            return complain(f"--suite {folder}: there is no such folder")
+    if arguments.suite:
+        # Through the environment, so that worker processes find the same content.
+        before = [p for p in os.environ.get("RUNG_SUITE", "").split(os.pathsep) if p]
+        folders = [str(Path(p).resolve()) for p in arguments.suite]
+        os.environ["RUNG_SUITE"] = os.pathsep.join([*folders, *before])
+    try:
+        return COMMANDS[arguments.command](arguments)
+    except RungError as error:
+        return complain(str(error))
+    except KeyboardInterrupt:
+        print("rung: stopped; finished trials are kept, run again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `rung list | head`
+        sys.stderr.close()
+        return DONE
+
+
+def complain(message: str) -> int:
+    print(f"rung: error: {' '.join(message.split())}", file=sys.stderr)
+    return USAGE
+
+
+def list_content(arguments: argparse.Namespace) -> int:
+    from rung import suite
+
+    def show(title: str, lines: list[tuple[str, str]]) -> None:
+        width = max(len(name) for name, _ in lines)
+        print(title)
+        for name, text in lines:
+            print(f"  {name:<{width}}  {text}")
+
+    if arguments.what in ("all", "benchmarks"):
+        entries = suite.entries("benchmarks").values()
+        show("Benchmarks", [(e.name, e.doc) for e in entries])
+    if arguments.what in ("all", "datasets"):
+        show("Data sets", [(e.name, e.doc) for e in suite.entries("datasets").values()])
+    if arguments.what in ("all", "rungs"):
+        show("Rungs, lowest first", [(e.name, e.doc) for e in suite.ladder()])
+    return DONE
+
+
+def climb(arguments: argparse.Namespace) -> list[Any]:
+    from rung import ladder
+
+    targets = [ladder.find(name) for name in arguments.names or [ladder.DEFAULT]]
+    options = {
+        "baselines": arguments.baselines.split(",") if arguments.baselines else None,
+        "seeds": arguments.seeds,
+        "train_size": arguments.train_size,
+        "jobs": arguments.jobs,
+        "device": arguments.device,
+        "precision": arguments.precision,
+        "level": getattr(arguments, "level", 0.95),
+    }
+    return [ladder.climb(target, **options) for target in targets]
+
+
+def run(arguments: argparse.Namespace) -> int:
+    runs = climb(arguments)
+    show([board for run in runs for board in run.boards], arguments)
+    return closing(runs)
+
+
+def closing(runs: list[Any]) -> int:
+    """Says what went wrong, and gives the exit status."""
+    for run in runs:
+        for note in run.notes:
+            print(f"rung: {' '.join(note.split())}", file=sys.stderr)
+    not_kept = next((run.not_kept for run in runs if run.not_kept), "")
+    if not_kept:
+        return complain(f"{not_kept}; what is printed is right, but not all of it is kept")
+    return NO if any(board.failures for run in runs for board in run.boards) else DONE
+
+
+def show(boards: list[Board], arguments: argparse.Namespace) -> None:
+    """Prints the boards, and draws them where asked to."""
+    from rung.render import render
+
+    width = None
+    if sys.stdout.isatty():
+        width = os.get_terminal_size(sys.stdout.fileno()).columns
+    print(render(boards, arguments.format, width))
+    if arguments.plot is not None:
+        from rung.render.plot import plot
+
+        for board in boards:
+            path: Path = arguments.plot
+            if len(boards) > 1:
+                path = path.with_stem(f"{path.stem}-{board.dataset['name']}")
+            plot(board, path)
+            print(f"rung: wrote {path}", file=sys.stderr)
+
+
+def board(arguments: argparse.Namespace) -> int:
+    from rung import publish
+
+    folder = arguments.results or publish.folder()
+    show(publish.boards(folder, arguments.names, arguments.level), arguments)
+    return DONE
+
+
+def publish(arguments: argparse.Namespace) -> int:
+    from rung import publish
+
+    runs = climb(arguments)
+    folder = arguments.to or publish.folder()
+    outcomes = [outcome for run in runs for outcome in run.outcomes]
+    for path in publish.write(outcomes, folder):
+        print(path)
+    return closing(runs)
+
+
+def data(arguments: argparse.Namespace) -> int:
+    from rung import suite
+
+    entry = suite.get("datasets", arguments.name)
+    if arguments.action == "ids":
+        dataset = suite.load(arguments.name)
+        print("id")
+        for row in dataset.splits[0].test:
+            print(dataset.ids[row])
+        return DONE
+    from rung import sources
+
+    if arguments.action == "remove":
+        sources.remove_local(arguments.name)
+        return DONE
+    added = sources.add_local(arguments.name, entry.load(), arguments.path)
+    kind = "local copy" if added.local_copy else "the official archive"
+    print(f"{added.name}: {len(added):,} examples, {kind}, fingerprint {added.fingerprint[:8]}")
+    return DONE
+
+
+COMMANDS = {"list": list_content, "run": run, "board": board, "publish": publish, "data": data}

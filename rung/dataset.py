@@ -1,0 +1,368 @@
+"""A data set: examples with a target, fixed splits, stable ids and a content fingerprint."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rung.errors import RungError
+
+Task = Literal["classification", "regression"]
+Modality = Literal["image", "text", "tabular"]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Which rows are trained on and which are tested: two arrays of row numbers."""
+
+    name: str
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Encoded pictures (JPEG, PNG, ...), kept as the bytes they came in and decoded on demand.
+
+    blob: (total bytes,) uint8, one file after the other; offsets: (n + 1,) int64.
+    """
+
+    blob: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def from_bytes(cls, files: Sequence[bytes]) -> Pictures:
+        offsets = np.concatenate([[0], np.cumsum([len(f) for f in files])]).astype(np.int64)
+        return cls(np.frombuffer(b"".join(files), np.uint8), offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> bytes:
+        return self.blob[self.offsets[row] : self.offsets[row + 1]].tobytes()
+
+    def take(self, rows: NDArray[np.int64]) -> Pictures:
+        return Pictures.from_bytes([self[int(r)] for r in rows])
+
+    def decode(
+        self, px: int, names: Sequence[str] | NDArray[np.str_], threads: int = 2
+    ) -> NDArray[np.uint8]:
+        """All pictures as an (n, px, px, 3) uint8 array: centre square, resized with antialiasing.
+
+        `names` are used in the error for a picture that can't be read; none is ever dropped.
+        """
+        out = np.empty((len(self), px, px, 3), np.uint8)
+
+        def fill(row: int) -> None:
+            try:
+                out[row] = decode_picture(self[row], px)
+            except Exception as error:  # Pillow raises many kinds for broken files
+                size = int(self.offsets[row + 1] - self.offsets[row])
+                raise RungError(
+                    f"picture {names[row]} ({size} bytes) can't be read: {error}; "
+                    "repair it, or remove it from the data set on purpose"
+                ) from error
+
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(fill, range(len(self))):
+                pass
+        return out
+
+
+def decode_picture(encoded: bytes, px: int) -> NDArray[np.uint8]:
+    """One encoded picture as (px, px, 3) uint8: the centre square, resized with antialiasing."""
+    from PIL import Image
+
+    if not encoded:
+        raise ValueError("the file is empty")
+    with Image.open(io.BytesIO(encoded)) as picture:
+        # Let the JPEG decoder halve the picture while it is more than twice too large.
+        picture.draft("RGB", (2 * px, 2 * px))
+        rgb = picture.convert("RGB")
+    side = min(rgb.size)
+    left, top = (rgb.width - side) // 2, (rgb.height - side) // 2
+    square = rgb.crop((left, top, left + side, top + side))
+    return np.asarray(square.resize((px, px), Image.Resampling.BILINEAR))
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Examples with a target. Build one with `from_arrays`, or `rung.load` a published one.
+
+    X: (n, n_features) float for tables; (n, height, width, channels) uint8 or `Pictures` for
+    images. y: (n,) int64 codes into `classes`, or float64 for regression. ids: (n,) str, unique
+    and stable: they name the same example in every version of this library.
+    """
+
+    name: str
+    X: Any
+    y: NDArray[Any]
+    ids: NDArray[np.str_]
+    task: Task
+    modality: Modality
+    splits: tuple[Split, ...]
+    classes: tuple[str, ...] = ()
+    title: str = ""
+    source: str = ""
+    licence: str = ""
+    citation: str = ""
+    # True where the data came from a user's own file instead of the declared one.
+    local_copy: bool = False
+    fingerprint: str = field(default="")
+
+    def __post_init__(self) -> None:
+        if not self.fingerprint:
+            object.__setattr__(self, "fingerprint", content_fingerprint(self))
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.classes)
+
+    def split(self, name: str) -> Split:
+        for split in self.splits:
+            if split.name == name:
+                return split
+        raise RungError(
+            f"{self.name} has no split named {name!r}; it has: "
+            + ", ".join(s.name for s in self.splits)
+        )
+
+    def take(self, rows: NDArray[np.int64]) -> Dataset:
+        """The data set of these rows alone, without splits: what a rung is shown to train on."""
+        X = self.X.take(rows) if isinstance(self.X, Pictures) else np.asarray(self.X[rows])
+        return dataclasses.replace(
+            self, X=X, y=np.asarray(self.y[rows]), ids=self.ids[rows], splits=()
+        )
+
+    def verified(self) -> Dataset:
+        """Itself, if the content still has the fingerprint it was made with."""
+        if content_fingerprint(self) != self.fingerprint:
+            raise ValueError(f"the content of {self.name} does not have its fingerprint")
+        return self
+
+    @classmethod
+    def from_arrays(
+        cls,
+        X: ArrayLike | Pictures,
+        y: ArrayLike,
+        *,
+        name: str = "arrays",
+        task: Task | None = None,
+        modality: Modality | None = None,
+        ids: Sequence[str] | NDArray[np.str_] | None = None,
+        classes: Sequence[str] | None = None,
+        splits: Iterable[Split] | None = None,
+        test_size: float | int = 0.3,
+        **metadata: Any,
+    ) -> Dataset:
+        """A data set from arrays in memory.
+
+        X: (n, n_features) numbers, or (n, height, width[, channels]) uint8 for pictures.
+        y: (n,) labels of any kind, or numbers. The task is regression where y is of floating
+        type with fractions in it, unless `task` says otherwise. Without `splits`, a share
+        `test_size` (or a number of rows) is held out, chosen by a hash of the ids and, for
+        classes, stratified. Raises RungError for NaN, unequal lengths, doubled ids, a class
+        with one example or one that is missing from a training part.
+        """
+        features = X if isinstance(X, Pictures) else np.asarray(X)
+        target = np.asarray(y)
+        if target.ndim != 1 or len(features) != len(target):
+            raise RungError(
+                f"{name}: X has {len(features)} rows and y the shape {target.shape}; "
+                "y must be one target for each row"
+            )
+        if task is None:
+            fractions = target.dtype.kind == "f" and bool(np.any(target % 1))
+            task = "regression" if fractions else "classification"
+        if not isinstance(features, Pictures):
+            if features.ndim == 3:
+                features = features[..., None]
+            if modality is None:
+                modality = "image" if features.ndim == 4 else "tabular"
+            if modality == "tabular":
+                features = numeric(features, name)
+        names = (
+            np.asarray(ids, dtype=np.str_)
+            if ids is not None
+            else np.arange(len(target)).astype(np.str_)
+        )
+        codes, labels = encode(target, task, classes, name)
+        check_rows(names, codes, task, labels, name)
+        parts = tuple(splits) if splits is not None else (holdout(names, codes, task, test_size),)
+        check_splits(parts, codes, task, labels, name)
+        return cls(
+            name=name,
+            X=features,
+            y=codes,
+            ids=names,
+            task=task,
+            modality=modality or "image",
+            splits=parts,
+            classes=labels,
+            **metadata,
+        )
+
+
+def numeric(X: NDArray[Any], name: str) -> NDArray[np.float64]:
+    """X as float64, or an error that names the first cell which is no finite number."""
+    try:
+        values = np.ascontiguousarray(X, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise RungError(f"{name}: the features are not all numbers ({error})") from error
+    if values.ndim != 2 or values.shape[1] == 0:
+        raise RungError(f"{name}: X must be (rows, features), got shape {values.shape}")
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        row, column = bad[0]
+        raise RungError(
+            f"{name}: {len(bad)} feature values are NaN or infinite, the first in row {row}, "
+            f"column {column}; fill or drop them first"
+        )
+    return values
+
+
+def encode(
+    y: NDArray[Any], task: Task, classes: Sequence[str] | None, name: str
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Targets as codes and class names, or as float64 and ()."""
+    if task == "regression":
+        try:
+            values = y.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise RungError(f"{name}: the target is no number ({error})") from error
+        if not np.isfinite(values).all():
+            row = int(np.argmax(~np.isfinite(values)))
+            raise RungError(f"{name}: the target of row {row} is NaN or infinite; drop such rows")
+        return values, ()
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        row = int(np.argmax(~np.isfinite(y)))
+        raise RungError(f"{name}: the label of row {row} is NaN or infinite; drop such rows")
+    if classes is not None and y.dtype.kind in "iu":
+        if len(y) and (y.min() < 0 or y.max() >= len(classes)):
+            raise RungError(
+                f"{name}: labels run from {y.min()} to {y.max()}, "
+                f"but {len(classes)} classes are declared"
+            )
+        return y.astype(np.int64), tuple(classes)
+    found, codes = np.unique(y, return_inverse=True)
+    labels = tuple(str(c) for c in found)
+    if classes is not None:
+        missing = sorted(set(labels) - set(classes))
+        if missing:
+            raise RungError(f"{name}: label {missing[0]!r} is not among the declared classes")
+        order = np.array([list(classes).index(c) for c in labels], dtype=np.int64)
+        return order[codes], tuple(classes)
+    return codes.astype(np.int64), labels
+
+
+def check_rows(
+    ids: NDArray[np.str_], y: NDArray[Any], task: Task, classes: tuple[str, ...], name: str
+) -> None:
+    if len(ids) != len(y):
+        raise RungError(f"{name}: {len(ids)} ids for {len(y)} rows")
+    unique, counts = np.unique(ids, return_counts=True)
+    if len(unique) != len(ids):
+        raise RungError(
+            f"{name}: id {unique[np.argmax(counts > 1)]} stands for {counts.max()} rows"
+        )
+    if task == "classification":
+        sizes = np.bincount(y, minlength=len(classes))
+        if len(classes) < 2:
+            raise RungError(f"{name}: there is one class only; a classifier needs two")
+        if sizes.min() < 2:
+            label = classes[int(np.argmin(sizes))]
+            count = "one example" if sizes.min() == 1 else "no example"
+            raise RungError(
+                f"{name}: class {label!r} has {count}; it needs one to train on and one to test "
+                "on: add some, or merge or drop the class"
+            )
+
+
+def check_splits(
+    splits: tuple[Split, ...], y: NDArray[Any], task: Task, classes: tuple[str, ...], name: str
+) -> None:
+    for split in splits:
+        if not len(split.train) or not len(split.test):
+            raise RungError(f"{name}: split {split.name!r} has an empty part")
+        if len(np.intersect1d(split.train, split.test)):
+            raise RungError(f"{name}: split {split.name!r} trains on rows that it tests on")
+        if task == "classification":
+            missing = np.setdiff1d(np.arange(len(classes)), y[split.train])
+            if len(missing):
+                raise RungError(
+                    f"{name}: class {classes[missing[0]]!r} is missing from the training part of "
+                    f"split {split.name!r}; a model can't learn it: add examples or drop the class"
+                )
+
+
+def holdout(ids: NDArray[np.str_], y: NDArray[Any], task: Task, test_size: float | int) -> Split:
+    """The split that keeps out the rows whose ids hash lowest, class by class.
+
+    It depends on ids and classes alone, so it is the same on every machine, in any row order.
+    """
+    ranks = np.array([id_hash(i) for i in ids], dtype=np.uint64)
+    n_test = test_size if isinstance(test_size, int) else round(test_size * len(ids))
+    n_test = min(max(n_test, 1), len(ids) - 1)
+    if task == "regression":
+        test = np.argsort(ranks, kind="stable")[:n_test]
+    else:
+        test = np.concatenate(
+            [
+                rows[np.argsort(ranks[rows], kind="stable")[:quota]]
+                for rows, quota in zip(*class_quotas(y, n_test), strict=True)
+            ]
+        )
+    test = np.sort(test).astype(np.int64)
+    train = np.setdiff1d(np.arange(len(ids), dtype=np.int64), test)
+    return Split("holdout", train, test)
+
+
+def class_quotas(y: NDArray[Any], n_test: int) -> tuple[list[NDArray[np.int64]], list[int]]:
+    """The rows of each class, and how many of them to test on (largest remainder, 1 to size-1)."""
+    rows = [np.flatnonzero(y == c) for c in np.unique(y)]
+    exact = np.array([len(r) * n_test / len(y) for r in rows])
+    quotas = np.floor(exact).astype(int)
+    for c in np.argsort(-(exact - quotas), kind="stable")[: n_test - quotas.sum()]:
+        quotas[c] += 1
+    return rows, [min(max(int(q), 1), len(r) - 1) for q, r in zip(quotas, rows, strict=True)]
+
+
+def id_hash(text: str) -> int:
+    """A 64-bit hash of an id that is the same on every machine and in every version."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def content_fingerprint(dataset: Dataset) -> str:
+    """sha256 over what a trial can see: examples, targets, ids, classes, task and splits."""
+    digest = hashlib.sha256()
+    add: Callable[[Any], None] = functools.partial(_add_array, digest)
+    digest.update(repr((dataset.task, dataset.modality, dataset.classes)).encode())
+    if isinstance(dataset.X, Pictures):
+        add(dataset.X.blob)
+        add(dataset.X.offsets)
+    else:
+        add(dataset.X)
+    add(dataset.y)
+    digest.update("\n".join(dataset.ids.tolist()).encode())
+    for split in dataset.splits:
+        digest.update(split.name.encode())
+        add(split.train)
+        add(split.test)
+    return digest.hexdigest()
+
+
+def _add_array(digest: Any, array: NDArray[Any]) -> None:
+    digest.update(f"{array.dtype.str}{array.shape}".encode())
+    digest.update(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)

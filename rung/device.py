@@ -1,0 +1,119 @@
+"""Where a trial runs: on the processor or on a GPU, and in which precision."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rung.errors import RungError
+
+DEVICES = "auto, cpu, cuda or cuda:N"
+PRECISIONS = ("auto", "bf16", "fp16", "fp32")
+
+
+@dataclass(frozen=True)
+class Device:
+    """A resolved choice, as plain data: `kind` is "cpu" or "cuda:N"."""
+
+    kind: str = "cpu"
+    precision: str = "fp32"
+
+    @property
+    def label(self) -> str:
+        """How rows and files name it: "cpu", or "cuda bf16"."""
+        return "cpu" if self.kind == "cpu" else f"cuda {self.precision}"
+
+
+def resolve(device: str = "auto", precision: str = "auto") -> Device:
+    """What `--device` and `--precision` mean on this machine. Raises RungError if it can't be had.
+
+    auto takes a GPU where there is one; on it bf16 where the GPU has it, else fp16; on a
+    processor always fp32.
+    """
+    if precision not in PRECISIONS:
+        raise RungError(f"no precision {precision!r}; there are: {', '.join(PRECISIONS)}")
+    name, _, index = device.partition(":")
+    if name not in ("auto", "cpu", "cuda") or (index and (name != "cuda" or not index.isdigit())):
+        raise RungError(f"no device {device!r}; say {DEVICES}")
+    gpus = 0
+    if name != "cpu":
+        import torch
+
+        gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "cuda" and gpus <= int(index or 0):
+        raise RungError(
+            f"--device {device}: this machine has {gpus or 'no'} CUDA GPU{'s' * (gpus != 1)} "
+            "that torch can use; say --device cpu"
+        )
+    if not gpus:
+        if precision in ("bf16", "fp16"):
+            raise RungError(f"--precision {precision} needs a GPU; a processor runs fp32")
+        return Device()
+    if precision == "auto":
+        precision = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return Device(f"cuda:{int(index or 0)}", precision)
+
+
+def synchronize(device: str) -> None:
+    """Waits until the GPU has done all that was asked of it; nothing on a processor."""
+    if device != "cpu":
+        import torch
+
+        torch.cuda.synchronize(device)
+
+
+@contextlib.contextmanager
+def autocast(device: str, precision: str) -> Iterator[None]:
+    """Mixed precision around forward passes; weights and losses stay fp32. Nothing for fp32."""
+    import torch
+
+    if precision == "fp32":
+        yield
+        return
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float16
+    with torch.autocast(torch.device(device).type, dtype=dtype):
+        yield
+
+
+def peak_gpu_mib(device: str) -> float | None:
+    """Peak GPU memory since `reset_peak`, MiB; None on a processor."""
+    if device == "cpu":
+        return None
+    import torch
+
+    return float(torch.cuda.max_memory_allocated(device)) / 2**20
+
+
+def reset_peak(device: str) -> None:
+    if device != "cpu":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def describe(device: str) -> str:
+    """The name of the GPU or of the processor."""
+    if device != "cpu":
+        import torch
+
+        return str(torch.cuda.get_device_name(device))
+    return processor()
+
+
+def processor() -> str:
+    import os
+    import platform
+    from pathlib import Path
+
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines: list[Any] = [
+            line.split(":", 1)[1].strip()
+            for line in info.read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        name = lines[0] if lines else name
+    return f"{name}, {os.cpu_count()} cores"

@@ -1,0 +1,31 @@
+"""What a user can get wrong, said in one line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RungError(Exception):
+    """Bad input, or a machine that can't do what was asked.
+
+    The message is one line that says what is wrong and what to do; the command prints it
+    and leaves with status 2.
+    """
+
+
+class NotRunHere(RungError):
+    """A rung that can't run on this machine as it is. The message says how to make it run."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> RungError:
+    """The error for a name that nobody has: names the nearest ones, or all of a few."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if near:
+        hint = f"did you mean {' or '.join(near)}?"
+    elif names:
+        hint = f"there are: {', '.join(names)}"
+    else:
+        hint = "there are none"
+    return RungError(f"no {kind} named {name!r}; {hint}")

@@ -1,0 +1,146 @@
+"""Runs ladders: from names, or a data set in hand, to boards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rung import benchmark as benchmarks
+from rung import device as devices
+from rung import runner, suite
+from rung.benchmark import Benchmark
+from rung.board import Board
+from rung.dataset import Dataset
+from rung.errors import RungError, unknown
+from rung.trial import Outcome
+
+DEFAULT = "quick"
+
+
+@dataclass
+class Run:
+    """What a run gives: a board for each data set, the outcomes, and what to tell the user."""
+
+    boards: list[Board]
+    outcomes: list[Outcome]
+    notes: list[str] = field(default_factory=list)
+    not_kept: str = ""
+
+
+def find(name: str) -> Benchmark:
+    """The benchmark of that name, or the whole ladder on the data set of that name."""
+    known = suite.entries("benchmarks")
+    if name in known:
+        benchmark: Benchmark = known[name].load()
+        return benchmark
+    if name in suite.entries("datasets"):
+        return Benchmark(datasets=[name])
+    raise unknown("benchmark or data set", name, [*known, *suite.entries("datasets")])
+
+
+def climb(
+    target: Benchmark | Dataset,
+    *,
+    baselines: Sequence[str] | None = None,
+    seeds: int | None = None,
+    jobs: int | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    train_size: int | None = None,
+    level: float = 0.95,
+    progress: str = "auto",
+) -> Run:
+    """Runs all trials of a benchmark, or the whole ladder on a data set, and makes the boards.
+
+    baselines: names, instead of the benchmark's. seeds: training runs of each rung that is not
+    deterministic. train_size: rows drawn from the training part. level: of the intervals.
+    """
+    if seeds is not None and seeds < 1:
+        raise RungError(f"--seeds {seeds}: at least one is needed")
+    if train_size is not None and train_size < 2:
+        raise RungError(f"--train-size {train_size}: at least two rows are needed")
+    if jobs is not None and jobs < 1:
+        raise RungError(f"--jobs {jobs}: at least one is needed")
+    if not 0 < level < 1:
+        raise RungError(f"--level {level}: say a number between 0 and 1, such as 0.95")
+    if isinstance(target, Dataset):
+        datasets = {target.name: target}
+        target = Benchmark(datasets=[target.name])
+    else:
+        datasets = {}
+    chosen = baselines if baselines is not None else target.baselines
+    names = [e.name for e in suite.ladder()] if chosen is None else list(chosen)
+    rungs = {name: suite.baseline(name) for name in names}
+    where = devices.resolve(device, precision)
+    runner.need_home()
+    for name in target.datasets:
+        datasets[name] = datasets.get(name) or suite.load(name)
+    plan = [
+        trial
+        for name in target.datasets
+        for trial in benchmarks.trials(
+            datasets[name],
+            rungs.items(),
+            seeds=seeds or target.seeds,
+            variants=target.variants,
+            train_size=train_size,
+            device=where,
+        )
+    ]
+    if not plan:
+        raise RungError(
+            f"none of the rungs {', '.join(names)} applies to {', '.join(target.datasets)}"
+        )
+    report = runner.run(plan, datasets, rungs, jobs=jobs, progress=progress)
+    boards = [
+        Board.from_outcomes(of_one, target.reported_on(name), level)
+        for name in target.datasets
+        if (of_one := [o for o in report.outcomes if o.trial.dataset == name])
+    ]
+    return Run(boards, report.outcomes, report.notes, report.not_kept)
+
+
+def run(
+    target: str | Dataset = DEFAULT,
+    baselines: Sequence[str] | None = None,
+    seeds: int | None = None,
+    *,
+    jobs: int | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    train_size: int | None = None,
+    level: float = 0.95,
+    progress: str = "auto",
+) -> Board:
+    """The board of a data set (by name, or a `Dataset`), or of a benchmark with one data set.
+
+    Finished trials come from the cache. progress: "auto", "plain" or "none". Raises RungError for
+    bad input, and for a benchmark of several data sets: run those one by one.
+    """
+    found = target if isinstance(target, Dataset) else find(target)
+    if isinstance(found, Benchmark) and len(found.datasets) != 1:
+        raise RungError(
+            f"{target} has {len(found.datasets)} data sets; run them one by one: "
+            + ", ".join(found.datasets)
+        )
+    return climb(
+        found,
+        baselines=baselines,
+        seeds=seeds,
+        jobs=jobs,
+        device=device,
+        precision=precision,
+        train_size=train_size,
+        level=level,
+        progress=progress,
+    ).boards[0]
+
+
+def reported(dataset: str) -> list[benchmarks.Reported]:
+    """The reported rows for a data set, of all benchmarks, each once."""
+    rows = [
+        row
+        for entry in suite.entries("benchmarks").values()
+        for row in entry.load().reported_on(dataset)
+    ]
+    return list(dict.fromkeys(rows))

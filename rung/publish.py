@@ -1,0 +1,77 @@
+"""The published results: outcomes, and a page of boards and pictures made from them alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rung import ladder, render, results, suite
+from rung.board import Board
+from rung.errors import RungError, unknown
+from rung.trial import Outcome
+
+INTRODUCTION = """# Results
+
+Made by `rung publish` from the outcomes in this folder (every prediction by example id, with its
+cost and provenance), and by nothing else: `rung board NAME` makes each table anew from them.
+"""
+
+
+def folder() -> Path:
+    """Where the suite keeps what is published."""
+    return suite.root / "results"
+
+
+def boards(where: Path, names: Sequence[str] = (), level: float = 0.95) -> list[Board]:
+    """The boards of the published outcomes, of all data sets or of those named."""
+    there = results.datasets(where)
+    if not there:
+        raise RungError(f"nothing is published in {where}; run `rung publish` first")
+    for name in names:
+        if name not in there:
+            raise unknown("published data set", name, there)
+    return [
+        Board.from_outcomes(results.read(where, name), ladder.reported(name), level)
+        for name in names or there
+    ]
+
+
+def write(outcomes: Iterable[Outcome], where: Path) -> list[Path]:
+    """Writes outcomes, pictures and README.md; returns the files. Other outcomes there stay."""
+    from rung.render.plot import plot
+
+    outcomes = list(outcomes)
+    written = results.write(outcomes, where)
+    for board in boards(where, sorted({o.trial.dataset for o in outcomes})):
+        picture = where / board.dataset["name"] / "board.svg"
+        plot(board, picture)
+        written.append(picture)
+    page = where / "README.md"
+    page.write_text(readme(where), encoding="utf-8")
+    return [*written, page]
+
+
+def readme(where: Path) -> str:
+    """All boards in Markdown, each with its picture and where it was run."""
+    sections = [INTRODUCTION]
+    for name in results.datasets(where):
+        outcomes = results.read(where, name)
+        board = Board.from_outcomes(outcomes, ladder.reported(name))
+        heading, _, rest = render.markdown(board).partition("\n\n")
+        about = board.dataset
+        where_run = sorted(
+            {
+                f"{o.provenance['machine']}"
+                + (f", {o.provenance['accelerator']}" if o.provenance["accelerator"] else "")
+                + f", {o.provenance['threads']} thread a trial, rung {o.provenance['rung_version']}"
+                for o in outcomes
+                if o.ok
+            }
+        )
+        sections.append(
+            f"{heading}\n\n![{about['title']}: scores with intervals]({name}/board.svg)\n\n{rest}\n"
+            f"- Data: {about['citation'] or about['title']}; licence: {about['licence']}; "
+            f"fingerprint `{about['fingerprint'][:16]}`.\n"
+            f"- Run on: {'; '.join(where_run)}.\n"
+        )
+    return "\n".join(sections)

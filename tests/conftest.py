@@ -1,0 +1,81 @@
+"""What the tests share: a home of their own, small data, and the command as a subprocess."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rung import Dataset
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty RUNG_HOME for every test."""
+    path = tmp_path / "home"
+    monkeypatch.setenv("RUNG_HOME", str(path))
+    monkeypatch.delenv("RUNG_SUITE", raising=False)
+    return path
+
+
+@pytest.fixture
+def rung(home: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`rung("list")` runs the command in an empty folder and returns the finished process."""
+
+    def call(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+        empty = tmp_path / "cwd"
+        empty.mkdir(exist_ok=True)
+        return subprocess.run(
+            [sys.executable, "-m", "rung", *map(str, arguments)],
+            cwd=empty,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env={**os.environ, "RUNG_HOME": str(home)},
+            **options,  # type: ignore[call-overload]
+        )
+
+    return call
+
+
+def table(n: int = 90, classes: int = 3, seed: int = 0, task: str = "classification") -> Dataset:
+    """A small table that a linear model can learn."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 4))
+    y = (
+        rng.permutation(np.arange(n) % classes)
+        if task == "classification"
+        else X @ [3.0, -2, 0, 1] + 100 + rng.normal(size=n)
+    )
+    if task == "classification":
+        X[:, 0] += 2.5 * y
+    return Dataset.from_arrays(X, y, name=f"table_{task}", task=task)
+
+
+def pictures(
+    n: int = 60, side: int = 12, channels: int = 3, seed: int = 0, task: str = "classification"
+) -> Dataset:
+    """Small pictures whose class is where the bright half is."""
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.arange(n) % 3)
+    X = rng.integers(0, 120, size=(n, side, side, channels))
+    for i, c in enumerate(y):
+        X[i, (c * side // 3) : ((c + 1) * side // 3)] += 130
+    target = y if task == "classification" else y + rng.normal(size=n) / 10
+    return Dataset.from_arrays(X.astype(np.uint8), target, name=f"pictures_{task}", task=task)
+
+
+@pytest.fixture
+def suite_folder(tmp_path: Path) -> Path:
+    """An empty suite folder of a user's own."""
+    folder = tmp_path / "own"
+    for kind in ("baselines", "datasets", "benchmarks"):
+        (folder / kind).mkdir(parents=True)
+    return folder
