@@ -75,8 +75,12 @@ class _Parts:
     @property
     def df(self) -> float:
         """Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946)."""
-        spread = sum(term**2 / df for term, df in self.test + self.seed if df > 0)
-        return self.variance**2 / spread if spread > 0 else np.inf
+        terms = [(term, df) for term, df in self.test + self.seed if df > 0]
+        spread = sum(term**2 / df for term, df in terms)
+        if spread == 0 or self.variance == 0:
+            return np.inf
+        # Never fewer than those of the worst-known term, as with terms that are all positive.
+        return max(self.variance**2 / spread, min(df for _, df in terms))
 
 
 def _parts(tables: Sequence[NDArray[np.float64]]) -> _Parts:

@@ -1,23 +1,24 @@
-"""Kernel ridge regression and classification that choose their own bandwidth and penalty.
+"""Kernel ridge regression and classification that choose their own kernel, bandwidth and penalty.
 
 Everything is chosen inside the training rows by closed-form leave-one-out: with the kernel matrix
-K, the penalty p and G = K + pI, the prediction for row i by the model fitted without row i misses
-its target by [G⁻¹y]_i / [G⁻¹]_ii (Rifkin and Lippert, 2007, "Notes on regularized least squares",
-MIT-CSAIL-TR-2007-025, eq. 15), so no model has to be fitted twice. Up to `max_exact` rows the
-solution is exact; above it is Nyström's (Williams and Seeger, 2001), which uses all rows too but
-spans its functions by the kernel at some of them, the landmarks.
+K, the penalty p and G = K + pI, the model fitted without row i misses its target by
+[G⁻¹y]_i / [G⁻¹]_ii (Rifkin and Lippert, 2007, "Notes on regularized least squares", MIT-CSAIL-
+TR-2007-025), so nothing is fitted twice. Up to `max_exact` rows the solution is exact; above it
+is Nyström's (Williams and Seeger, 2001), which fits all rows too, with functions that are
+spanned by the kernel at some of them, the landmarks.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
@@ -26,22 +27,33 @@ from torch import Tensor
 
 # Bandwidths that are compared, in multiples of the median distance between two training rows.
 BANDWIDTHS = {"rbf": (0.25, 0.35, 0.5, 0.7, 1.0, 1.5, 2.5), "laplacian": (0.5, 1.0, 2.0, 4.0, 8.0)}
-# Half decades; the kernel's diagonal is 1, so they need no other scale.
-PENALTIES = 10.0 ** np.arange(-6, 2.1, 0.5)
-TUNING_ROWS = 2_000  # rows on which kernel and bandwidth are compared
-DOUBLE_ROWS = 3_000  # up to as many rows everything is float64
-CHECKED_ROWS = 10_000  # rows on which Nyström solutions are left out one by one
-BLOCK = 1_024  # rows whose distances are computed at a time
+PENALTIES = 10.0 ** np.arange(-6, 2.1, 0.5)  # half decades; the kernel's diagonal is 1
+TUNING_ROWS = 1_000  # rows, drawn at random, on which kernels and bandwidths are compared
+LEFT_OUT_ROWS = 10_000  # rows that a Nyström solution is judged and calibrated on
+FLOAT64_ROWS = 3_000  # up to as many rows everything is float64
+FLOAT64_FEATURES = 64  # up to as many features float64 distances cost next to nothing
+FLOAT64_PENALTY = 3e-3  # below it G is too badly conditioned for float32
+BLOCK = 2_048  # rows and columns of a kernel matrix that are made at a time
 
 
 class _KernelRidge(BaseEstimator):  # type: ignore[misc]
-    """What the classifier and the regressor share: k targets at once, all with one kernel."""
+    """What the classifier and the regressor share: several targets with one kernel.
+
+    kernel: "rbf" exp(-d²/2s²), "laplacian" exp(-d/s), d Euclidean, or "auto", the better one.
+    max_exact: rows up to which the solution is exact (memory grows with their square).
+    n_landmarks: landmarks of the Nyström solution above that.
+    n_odd: how many of the last features change sign, all together, in the mirror image of an
+    example. With more than none, the kernel averaged over an example and its image is tried:
+    it gives what training on all images too would give, from a matrix of the same size.
+    precision: accepted and ignored; factorisations are always float32 or float64, without TF32.
+    """
 
     def __init__(
         self,
         kernel: str = "auto",
         max_exact: int = 10_000,
         n_landmarks: int = 4_000,
+        n_odd: int = 0,
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
         precision: str = "fp32",
@@ -49,77 +61,321 @@ class _KernelRidge(BaseEstimator):  # type: ignore[misc]
         self.kernel = kernel
         self.max_exact = max_exact
         self.n_landmarks = n_landmarks
+        self.n_odd = n_odd
         self.random_state = random_state
         self.device = device
         self.precision = precision
 
-    def _fit(self, X: NDArray[Any], Y: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Fits to Y, (n, k) with column means 0. Returns the leave-one-out predictions of the
-        rows `self._checked`, (their number, k)."""
+    def _fit(
+        self, X: NDArray[Any], Y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Fits to Y, (n, outputs) with means 0. Returns row numbers, and the predictions for these
+        rows by models that did not see them."""
         if self.kernel != "auto" and self.kernel not in BANDWIDTHS:
-            raise ValueError(f"kernel must be auto, {' or '.join(BANDWIDTHS)}, not {self.kernel!r}")
-        random = check_random_state(self.random_state)
-        order = random.permutation(len(X))
-        self._mean = X.mean(axis=0, dtype=np.float64).astype(X.dtype)
+            raise ValueError(f"no kernel {self.kernel!r}; say auto, {' or '.join(BANDWIDTHS)}")
+        order = check_random_state(self.random_state).permutation(len(X))
+        self.n_train_ = len(X)
+        self.center_ = X.mean(axis=0, dtype=np.float64)
+        self.center_[len(self.center_) - self.n_odd :] = 0
         with full_float32():
             self._choose(X, Y, order[:TUNING_ROWS])
-            solve = self._solve_exact if len(X) <= self.max_exact else self._solve_nystrom
-            loo: NDArray[np.float64] = solve(X, Y, order)
-        self.loo_score_ = float(np.mean(np.sum((loo - Y[self._checked]) ** 2, axis=1)))
-        return loo
+            if len(X) > self.max_exact:
+                rows, left_out = self._solve_nystrom(X, Y, order)
+            else:
+                double = len(X) <= FLOAT64_ROWS or self.penalty_ < FLOAT64_PENALTY
+                try:
+                    left_out = self._solve(X, Y, torch.float64 if double else torch.float32)
+                except torch.linalg.LinAlgError:
+                    left_out = self._solve(X, Y, torch.float64)
+                rows = np.arange(len(X))
+        self.loo_score_ = -float(np.sum((left_out - Y[rows]) ** 2, axis=1).mean())
+        return rows, left_out
 
     def _choose(self, X: NDArray[Any], Y: NDArray[np.float64], rows: NDArray[np.int64]) -> None:
-        """Kernel, bandwidth and penalty with the least leave-one-out squared error on these rows.
+        """Kernel, bandwidth, penalty and mirroring of the least leave-one-out error on these rows.
 
-        One distance matrix for all settings and one eigendecomposition a kernel matrix for all
-        penalties: with K = QΛQᵀ, G⁻¹ = Q(Λ + p)⁻¹Qᵀ.
+        One distance matrix serves all kernels and bandwidths.
         """
-        part = X[rows]
-        D = self._fill(part, part, _identity, torch.float64)
-        off_diagonal = D[~torch.eye(len(D), dtype=torch.bool, device=D.device)].sqrt_()
-        median = float(off_diagonal.median()) or float(off_diagonal.mean()) or 1.0
-        target = self._tensor(Y[rows])
-        penalties = self._tensor(PENALTIES)
-        best: list[tuple[float, str, float, float]] = []
+        self.mirrored_ = False
+        part, target = X[rows], self._tensor(Y[rows])
+        squared = self._matrix(part, part, lambda squares, images: squares, torch.float64)
+        upper = squared[tuple(torch.triu_indices(len(part), len(part), 1, device=self.device))]
+        # More than half of the rows may be duplicates, or all of them.
+        median = float(upper.median().sqrt()) or float(upper.mean().sqrt()) or 1.0
+        found = []
         for kernel in BANDWIDTHS if self.kernel == "auto" else (self.kernel,):
-            for multiple in BANDWIDTHS[kernel]:
-                values, Q = torch.linalg.eigh(kernel_of(D.clone(), kernel, multiple * median))
-                shrunk = 1 / (values.clamp(min=0)[:, None] + penalties)
-                leverage = Q.square() @ shrunk
-                coefficients = Q.T @ target
-                errors = [
-                    float((Q @ (coefficients * s[:, None]) / g[:, None]).square().sum(1).mean())
-                    for s, g in zip(shrunk.T, leverage.T, strict=True)
-                ]
-                best.append((min(errors), kernel, multiple * median, float(flattest(errors))))
-        _, self.kernel_, self.bandwidth_, self.penalty_ = min(best)
+            for bandwidth in (multiple * median for multiple in BANDWIDTHS[kernel]):
+                K = apply_kernel(squared.clone(), kernel, bandwidth)
+                found.append((*least_error(K, target), kernel, bandwidth))
+        error, self.penalty_, self.kernel_, self.bandwidth_ = min(found)
+        if self.n_odd:
+            self.mirrored_ = True
+            K = self._matrix(part, part, self._kernel, torch.float64)
+            mirrored_error, mirrored_penalty = least_error(K, target)
+            self.mirrored_ = mirrored_error < error
+            self.penalty_ = mirrored_penalty if self.mirrored_ else self.penalty_
 
-    def _solve_exact(
-        self, X: NDArray[Any], Y: NDArray[np.float64], order: NDArray[np.int64]
+    def _solve(
+        self, X: NDArray[Any], Y: NDArray[np.float64], dtype: torch.dtype
     ) -> NDArray[np.float64]:
-        """All rows, by Cholesky; the penalty is moved on while leave-one-out gets better by it."""
-        small = len(X) <= DOUBLE_ROWS
-        dtype = torch.float64 if small else torch.float32
-        K = self._fill(X, X, self._kernel, dtype)
-        tried: dict[int, tuple[float, Tensor, Tensor]] = {}
-        start = here = int(np.argmin(np.abs(np.log(PENALTIES / self.penalty_))))
+        """Exact, by Cholesky. With more rows than were tuned on, neighbouring penalties are tried.
 
-        def error(at: int) -> float:
-            if not 0 <= at < len(PENALTIES):
-                return np.inf
-            if at not in tried:
-                dual, loo = self._leave_one_out(K, Y, float(PENALTIES[at]))
-                tried[at] = (float((loo - self._tensor(Y)).square().sum(1).mean()), dual, loo)
-            return tried[at][0]
+        Raises LinAlgError if the matrix is not positive definite in this precision.
+        """
+        K = self._matrix(X, X, self._kernel, dtype)
+        target = torch.as_tensor(Y, dtype=dtype, device=self.device)
+        at = int(np.argmin(np.abs(np.log(PENALTIES / self.penalty_))))
+        tried = slice(max(at - 1, 0), at + 2) if len(X) > TUNING_ROWS else slice(at, at + 1)
+        least = np.inf
+        for penalty in PENALTIES[tried]:
+            G = K.clone()
+            G.diagonal().add_(penalty)
+            factor = torch.linalg.cholesky(G)
+            del G
+            dual = torch.cholesky_solve(target, factor)
+            miss = dual / inverse_diagonal(factor)[:, None]
+            del factor
+            error = float(miss.double().square().sum())
+            if error < least:
+                least, self.penalty_ = error, float(penalty)
+                self.X_fit_, self.dual_coef_ = X, dual.cpu().numpy()
+                left_out = (target - miss).double().cpu().numpy()
+        return left_out
 
-        # With more rows the best penalty is rarely smaller than on the subset, so look up first.
-        for step in (1, -1):
-            while abs(here + step - start) <= MOST_STEPS and error(here + step) < error(here):
-                here += step
-            if here != start:
-                break
-        _, dual, loo = tried[here]
-        self.penalty_ = float(PENALTIES[here])
-        self.X_fit_, self.dual_coef_ = X, dual.cpu().numpy()
-        self._checked = np.arange(len(X))
-        return loo.cpu().numpy()
+    def _solve_nystrom(
+        self, X: NDArray[Any], Y: NDArray[np.float64], order: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Ridge on the features Φ = K_nm L⁻ᵀ, K_mm = LLᵀ, whose inner products are Nyström's K.
+
+        With ΦᵀΦ = VΛVᵀ, row i has the leverage h = Σ_j (ΦV)²_ij / (Λ_j + p), and is missed by
+        (its residual) / (1 - h) when left out.
+        """
+        landmarks = X[np.sort(order[: self.n_landmarks])]
+        K = self._matrix(landmarks, landmarks, self._kernel, torch.float64)
+        K.diagonal().add_(1e-6)  # what float32 can tell apart below
+        L = torch.linalg.cholesky(K)
+        del K
+        L32 = L.float()
+        # Landmarks fit themselves a little better than other rows: judge on both as they come.
+        rows = np.sort(order[-LEFT_OUT_ROWS:])
+        gram = torch.zeros_like(L)
+        projected = L.new_zeros(len(L), Y.shape[1])
+        for start in range(0, len(X), BLOCK):
+            phi = self._features(X[start : start + BLOCK], landmarks, L32)
+            gram += phi @ phi.T
+            projected += phi.double() @ self._tensor(Y[start : start + BLOCK])
+        values, V = torch.linalg.eigh(gram)
+        del gram
+        coefficients = V.T @ projected
+        shrunk = 1 / (values.clamp(min=0)[:, None] + self._tensor(PENALTIES))
+        misses = []
+        for start in range(0, len(rows), BLOCK):
+            part = rows[start : start + BLOCK]
+            phi = self._features(X[part], landmarks, L32).T @ V.float()
+            fit = torch.einsum("ij,jp,jk->pik", phi.double(), shrunk, coefficients)
+            free = 1 - phi.double().square() @ shrunk
+            misses.append((self._tensor(Y[part]) - fit) / free.clamp(min=1e-6).T[:, :, None])
+        miss = torch.cat(misses, dim=1)
+        best = int(miss.square().sum((1, 2)).argmin())
+        self.penalty_ = float(PENALTIES[best])
+        dual = torch.linalg.solve_triangular(
+            L.T, V @ (shrunk[:, best, None] * coefficients), upper=True
+        )
+        self.X_fit_, self.dual_coef_ = landmarks, dual.cpu().numpy()
+        return rows, Y[rows] - miss[best].cpu().numpy()
+
+    def _features(self, X: NDArray[Any], landmarks: NDArray[Any], L: Tensor) -> Tensor:
+        K = self._matrix(landmarks, X, self._kernel, L.dtype)
+        return torch.linalg.solve_triangular(L, K, upper=False)
+
+    def _response(self, X: NDArray[Any]) -> NDArray[np.float64]:
+        """The fitted functions at X: (n, outputs)."""
+        dual = torch.as_tensor(self.dual_coef_, device=self.device)
+        with full_float32():
+            parts = [
+                (self._matrix(X[i : i + BLOCK], self.X_fit_, self._kernel, dual.dtype) @ dual).cpu()
+                for i in range(0, len(X), BLOCK)
+            ]
+        return torch.cat(parts).double().numpy()
+
+    def _kernel(self, squares: Tensor, images: Tensor | None) -> Tensor:
+        K = apply_kernel(squares, self.kernel_, self.bandwidth_)
+        if images is None:
+            return K
+        return K.add_(apply_kernel(images, self.kernel_, self.bandwidth_)).div_(2)
+
+    def _matrix(
+        self,
+        A: NDArray[Any],
+        B: NDArray[Any],
+        function: Callable[[Tensor, Tensor | None], Tensor],
+        dtype: torch.dtype,
+    ) -> Tensor:
+        """`function` of the squared distances between the rows of A and of B, and those to the
+        mirror images of the rows of B, block by block. Where A is B, one half is made and copied.
+        """
+        work = torch.float64 if A.shape[1] <= FLOAT64_FEATURES else dtype
+        out = torch.empty(len(A), len(B), dtype=dtype, device=self.device)
+        for i in range(0, len(A), BLOCK):
+            a = self._centered(A[i : i + BLOCK], work)
+            for j in range(0, i + 1 if A is B else len(B), BLOCK):
+                b = a if A is B and i == j else self._centered(B[j : j + BLOCK], work)
+                squares, images = squared_distances(a, b), None
+                if self.mirrored_:  # |a - b'|² = |a - b|² + 4 a·b over the odd features
+                    odd = slice(a.shape[1] - self.n_odd, None)
+                    images = torch.addmm(squares, a[:, odd], b[:, odd].T, alpha=4).clamp_(min=0)
+                block = function(squares, images).to(dtype)
+                out[i : i + len(a), j : j + len(b)] = block
+                if A is B and i != j:
+                    out[j : j + len(b), i : i + len(a)] = block.T
+        return out
+
+    def _centered(self, X: NDArray[Any], dtype: torch.dtype) -> Tensor:
+        # Distances do not change, but their rounding errors get smaller.
+        rows = torch.tensor(X, dtype=dtype, device=self.device)
+        return rows.sub_(torch.as_tensor(self.center_, dtype=dtype, device=self.device))
+
+    def _tensor(self, values: NDArray[np.float64]) -> Tensor:
+        return torch.as_tensor(values, dtype=torch.float64, device=self.device)
+
+
+class KernelRidgeClassifier(ClassifierMixin, _KernelRidge):  # type: ignore[misc]
+    """Kernel ridge regression on centred one-hot targets, with calibrated probabilities.
+
+    X: (n, n_features) float, on comparable scales. Probabilities are the softmax of the scores,
+    scaled and shifted by class so that the leave-one-out predictions have the least log loss.
+    After fit: kernel_, bandwidth_ (in units of X), penalty_, loo_score_ (minus the mean squared
+    leave-one-out error, summed over classes), scale_, bias_, classes_, n_train_.
+    """
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """y: (n,) labels. Raises ValueError for NaN, one row alone or an unknown kernel."""
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        Y = np.eye(len(self.classes_))[codes]
+        self.prior_ = Y.mean(axis=0)
+        rows, left_out = self._fit(X, Y - self.prior_)
+        self.scale_, self.bias_ = calibrate(left_out, codes[rows])
+        return self
+
+    def _logits(self, X: ArrayLike) -> NDArray[np.float64]:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return self.scale_ * self._response(X) + self.bias_
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Logits, (n, n_classes); for two classes (n,), that of the second against the first."""
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities, (n, n_classes)."""
+        return np.asarray(softmax(self._logits(X), axis=1))
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable labels, (n,)."""
+        codes = self._logits(X).argmax(axis=1)
+        return np.asarray(self.classes_[codes])
+
+
+class KernelRidgeRegressor(RegressorMixin, _KernelRidge):  # type: ignore[misc]
+    """Kernel ridge regression on the target standardised inside.
+
+    X: (n, n_features) float, on comparable scales. After fit: kernel_, bandwidth_ (in units of X),
+    penalty_, loo_score_ (minus the mean squared leave-one-out error, in units of the target's
+    variance), n_train_.
+    """
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """y: (n,) numbers. Raises ValueError for NaN, one row alone or an unknown kernel."""
+        X, y = validate_data(
+            self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2, y_numeric=True
+        )
+        y = y.astype(np.float64)
+        self.mean_, deviation = float(y.mean()), float(y.std())
+        self.deviation_ = deviation if deviation > 0 else 1.0
+        self._fit(X, ((y - self.mean_) / self.deviation_)[:, None])
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """The regression function at X, (n,)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return self.mean_ + self.deviation_ * self._response(X)[:, 0]
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """Squared Euclidean distances between the rows of a and b; 0 where rounding hides them."""
+    norms = a.square().sum(1)[:, None] + b.square().sum(1)
+    squares = torch.addmm(norms, a, b.T, alpha=-2)
+    # The difference of large numbers: below a few roundings of them there is only noise, which
+    # the square root in the Laplacian kernel would magnify.
+    return squares.masked_fill_(squares < 8 * torch.finfo(a.dtype).eps * norms, 0)
+
+
+def least_error(K: Tensor, target: Tensor) -> tuple[float, float]:
+    """The least mean squared leave-one-out error over all penalties, and its penalty.
+
+    One eigendecomposition K = QΛQᵀ serves all of them. K: (n, n), target: (n, outputs), float64.
+    """
+    values, Q = torch.linalg.eigh(K)
+    shrunk = 1 / (values.clamp(min=0)[:, None] + torch.as_tensor(PENALTIES).to(K))
+    dual = torch.tensordot(Q, shrunk[:, :, None] * (Q.T @ target)[:, None, :], dims=1)
+    miss = dual / (Q.square() @ shrunk)[:, :, None]
+    errors = miss.square().sum(2).mean(0).cpu().numpy()
+    # The curve is flat: of penalties that are as good, the largest gives the most stable solution.
+    return float(errors.min()), float(PENALTIES[errors <= 1.001 * errors.min()].max())
+
+
+def apply_kernel(squares: Tensor, kernel: str, bandwidth: float) -> Tensor:
+    """The kernel of squared distances, in their place."""
+    if kernel == "rbf":
+        return squares.div_(-2 * bandwidth**2).exp_()
+    return squares.sqrt_().div_(-bandwidth).exp_()
+
+
+def inverse_diagonal(factor: Tensor) -> Tensor:
+    """The diagonal of (LLᵀ)⁻¹: squared norms of the columns of L⁻¹, a block of them at a time."""
+    n = len(factor)
+    diagonal = factor.new_empty(n)
+    for start in range(0, n, BLOCK // 4):
+        width = min(BLOCK // 4, n - start)
+        unit = factor.new_zeros(n - start, width)
+        unit.diagonal().fill_(1)
+        columns = torch.linalg.solve_triangular(factor[start:, start:], unit, upper=False)
+        diagonal[start : start + width] = columns.square().sum(0)
+    return diagonal
+
+
+def calibrate(
+    scores: NDArray[np.float64], codes: NDArray[np.int64]
+) -> tuple[float, NDArray[np.float64]]:
+    """Scale a > 0 and bias b, (n_classes,), of the least log loss of softmax(a·scores + b).
+
+    A weak prior, worth about one example, keeps them finite where classes are tiny or separable.
+    """
+    n, k = scores.shape
+    hits = np.eye(k)[codes]
+    usual = 5.0  # the scale that one-hot regression most often needs
+
+    def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        scale, bias = usual * np.exp(theta[0]), theta[1:]
+        logs = log_softmax(scale * scores + bias, axis=1)
+        slope = np.exp(logs) - hits
+        gradient = np.concatenate([[scale * np.sum(slope * scores)], slope.sum(axis=0)])
+        return float((theta @ theta / 2 - logs[hits > 0].sum()) / n), (gradient + theta) / n
+
+    theta = minimize(loss, np.zeros(1 + k), jac=True, method="L-BFGS-B").x
+    return float(usual * np.exp(theta[0])), theta[1:]
+
+
+@contextlib.contextmanager
+def full_float32() -> Iterator[None]:
+    """Matrix products without TF32, whose 10-bit mantissas make factorisations fail."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

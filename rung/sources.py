@@ -197,7 +197,8 @@ class FileSource(Source):
         added = local_copies().get(name)
         if added is not None:
             return self.local(name, Path(added))
-        return Files(tuple(fetch(name, archive, progress) for archive in self.archives))
+        alone = len(self.archives) == 1
+        return Files(tuple(fetch(name, archive, alone, progress) for archive in self.archives))
 
     def local(self, name: str, place: Path) -> Files:
         """The files of a user's own copy; they count as published if every md5 is right."""
@@ -414,8 +415,11 @@ def write_local_copies(copies: dict[str, str]) -> None:
         raise RungError(unwritable(file, error)) from error
 
 
-def fetch(name: str, archive: Archive, progress: Progress | None) -> Path:
-    """The published file: from RUNG_DATA, from the downloads in the home, or downloaded now."""
+def fetch(name: str, archive: Archive, alone: bool, progress: Progress | None) -> Path:
+    """The published file: from RUNG_DATA, from the downloads in the home, or downloaded now.
+
+    alone: it is all that the data set consists of, so a user may add it as a file.
+    """
     others = []
     for place in candidates(archive.name):
         if md5(place) == archive.md5:
@@ -427,14 +431,14 @@ def fetch(name: str, archive: Archive, progress: Progress | None) -> Path:
             return downloaded
         log.warning("%s is damaged (its md5 is wrong); it is downloaded again", downloaded)
     hint = (
-        f"get {archive.name} another way and say `rung data add {name} FILE_OR_FOLDER`, or put it "
-        "into a folder that RUNG_DATA names"
+        f"get {archive.name} another way and say `rung data add {name} "
+        f"{'FILE' if alone else 'FOLDER'}`, or put it into a folder that RUNG_DATA names"
     )
     if others:
         hint = (
-            f"{others[0]} has the right name but the md5 {md5(others[0])}, so it was not used; "
-            f"to use it as a local copy, say `rung data add {name} "
-            f"{others[0] if len(others) == 1 else others[0].parent}`"
+            f"{others[0]} has the right name but the md5 {md5(others[0])}, so it was not used; to "
+            f"use it as a local copy, say `rung data add {name} "
+            f"{others[0] if alone else others[0].parent}`"
         )
         log.warning("downloading %s: %s", archive.url, hint)
     download(archive, downloaded, hint, progress)
@@ -488,7 +492,7 @@ def reason(error: Exception) -> str:
 
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server says {error.response.status_code} {error.response.reason}"
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout) or "timed out" in str(error):
         return f"no answer in {TIMEOUT_S} s"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection broke off"
@@ -533,10 +537,13 @@ def md5_of(path: str, size: int, mtime_ns: int) -> str:
 
 def listing(folder: Path) -> str:
     """A hash of what lies in a folder: paths, sizes and times."""
-    digest = hashlib.sha256(str(folder).encode())
-    for name, file in sorted(folder_files(folder)):
-        status = file.stat()
-        digest.update(f"\n{name} {status.st_size} {status.st_mtime_ns}".encode())
+    digest = hashlib.sha256(os.fsencode(folder))
+    try:
+        for name, path in sorted(folder_files(folder)):
+            status = path.stat()
+            digest.update(os.fsencode(f"\n{name} {status.st_size} {status.st_mtime_ns}"))
+    except OSError as error:
+        raise RungError(f"can't read {error.filename} ({error.strerror})") from error
     return digest.hexdigest()
 
 
@@ -567,19 +574,19 @@ def kept(key: str, make: Callable[[], Dataset]) -> Dataset:
 
     cause: object = "what was written can't be read back: is the disk full?"
     try:
-        cached = memory("prepared").cache(prepared, ignore=["make"])
-        for _ in range(2):
-            with warnings.catch_warnings():
-                # joblib warns where it can't write, and goes on; so do we, with a line of our own.
-                warnings.filterwarnings("ignore", "Unable to cache to disk")
+        with warnings.catch_warnings():
+            # joblib warns where it can't write, and goes on; so do we, with a line of our own.
+            warnings.filterwarnings("ignore", "Unable to ")
+            cached = memory("prepared").cache(prepared, ignore=["make"])
+            for _ in range(2):
                 entry = cached.call_and_shelve(key, make_once)
-            with contextlib.suppress(Exception):  # a damaged pickle raises anything
-                dataset: Dataset = entry.get().verified()
-                return dataset
-            entry.clear()  # half an entry takes up room
-            if made:
-                break
-            log.warning("an entry of the cache of prepared data is damaged; preparing it again")
+                with contextlib.suppress(Exception):  # a damaged pickle raises anything
+                    dataset: Dataset = entry.get().verified()
+                    return dataset
+                entry.clear()  # half an entry takes up room
+                if made:
+                    break
+                log.warning("a cached prepared data set is damaged; preparing it again")
     except Exception as error:  # whatever is wrong with the cache, the data can be had without it
         if failed:
             raise
@@ -667,19 +674,30 @@ def folder_members(place: Path, limit: Limited) -> Iterator[tuple[str, Callable[
 
 def folder_files(place: Path) -> Iterator[tuple[str, Path]]:
     """All files below a folder, with their paths in it; links are followed, circles are not."""
+
+    def stop(error: OSError) -> None:
+        raise error  # os.walk would leave out a folder that it can't read
+
     seen = set()
-    for top, folders, files in os.walk(place, followlinks=True):
+    for top, folders, files in os.walk(place, onerror=stop, followlinks=True):
         if (real := os.path.realpath(top)) in seen:
             folders.clear()
             continue
         seen.add(real)
         for name in files:
             path = Path(top, name)
-            yield path.relative_to(place).as_posix(), path
+            inside = path.relative_to(place).as_posix()
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise RungError(not_a_file(place, inside))
+            yield inside, path
 
 
 def zip_members(place: Path, limit: Limited) -> Iterator[tuple[str, Callable[[], bytes]]]:
     with zipfile.ZipFile(place) as archive:
+        # zipfile does not compare: a wrong length in the directory can swallow members.
+        count = zip_count(place)
+        if count not in (0xFFFF, len(archive.infolist()) & 0xFFFF):
+            raise zipfile.BadZipFile(f"{len(archive.infolist())} members of {count}")
         for info in archive.infolist():
             check_name(place, info.filename)
             kind = stat.S_IFMT(info.external_attr >> 16)
@@ -693,6 +711,14 @@ def zip_members(place: Path, limit: Limited) -> Iterator[tuple[str, Callable[[],
                     return limit.of(file).read()
 
             yield info.filename, read
+
+
+def zip_count(place: Path) -> int:
+    """How many members the last record of a zip claims (65,535: another record says it)."""
+    with place.open("rb") as file:
+        file.seek(max(0, place.stat().st_size - 2**16 - 22))
+        _, found, record = file.read().rpartition(b"PK\5\6")
+    return int.from_bytes(record[6:8], "little") if found else 0xFFFF
 
 
 def tar_members(place: Path, limit: Limited) -> Iterator[tuple[str, Callable[[], bytes]]]:
@@ -749,7 +775,7 @@ def check_name(place: Path, name: str) -> None:
 
 
 def not_a_file(place: Path, name: str) -> str:
-    return f"{place}: {name} is a link or a device; only plain files are taken"
+    return f"{place}: {name} is a link, a device or the like; only plain files are taken"
 
 
 def one_line(error: Exception) -> str:

@@ -79,3 +79,43 @@ def suite_folder(tmp_path: Path) -> Path:
     for kind in ("baselines", "datasets", "benchmarks"):
         (folder / kind).mkdir(parents=True)
     return folder
+
+
+CSV_DATA = '''
+"""A table of a user's own."""
+from rung.sources import Table
+
+dataset = Table(title="Mine", path="mine.csv", target="kind")
+'''
+
+RUNG_FILE = '''
+"""A rung of a user's own."""
+from sklearn.naive_bayes import GaussianNB
+from rung import Baseline
+
+
+def make(dataset, seed):
+    {body}
+
+
+baseline = Baseline(rung=2.5, title="{name}", make=make, {meta})
+'''
+
+
+def write_rung(
+    folder: Path, name: str, body: str = "return GaussianNB()", meta: str = "deterministic=True"
+) -> Path:
+    path = folder / "baselines" / f"{name}.py"
+    path.write_text(RUNG_FILE.format(body=body, name=name, meta=meta))
+    return path
+
+
+def write_table(folder: Path, name: str = "mine", n: int = 60) -> Path:
+    rng = np.random.default_rng(0)
+    kind = np.arange(n) % 2
+    X = rng.normal(size=(n, 3)) + 1.5 * kind[:, None]
+    lines = [f"{a:.4f},{b:.4f},{c:.4f},{'yes' if k else 'no'}" for (a, b, c), k in zip(X, kind)]
+    (folder / "datasets" / "mine.csv").write_text("\n".join(["a,b,c,kind", *lines]) + "\n")
+    path = folder / "datasets" / f"{name}.py"
+    path.write_text(CSV_DATA)
+    return path

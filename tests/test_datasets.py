@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
 
 from rung.dataset import Dataset, Pictures
 from rung.sources import FileSource, Source, add_local, candidates
@@ -22,7 +25,8 @@ NAMES = sorted(p.stem for p in FOLDER.glob("[!_]*.py"))
 
 def source(name: str) -> Source:
     spec = importlib.util.spec_from_file_location(f"declared_{name}", FOLDER / f"{name}.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     found: Source = module.dataset
@@ -54,8 +58,10 @@ def test_declaration_is_short_and_complete(name: str) -> None:
     text = (FOLDER / f"{name}.py").read_text()
     declared = source(name)
     assert len(text.splitlines()) <= 15
-    assert declared.title and declared.licence
-    assert text.startswith('"""') and text.split("\n")[0].endswith('."""')
+    assert declared.title
+    assert declared.licence
+    assert text.startswith('"""')
+    assert text.split("\n")[0].endswith('."""')
     if isinstance(declared, FileSource):
         assert all(len(a.md5) == 32 for a in declared.archives)
 
@@ -75,21 +81,22 @@ def test_data_set_that_needs_no_download(
     dataset = load(name)
     declared = source(name)
     assert (dataset.task, dataset.modality) == (declared.task, declared.modality)
-    assert len(dataset) == len(dataset.X) == rows and dataset.n_classes == classes
+    assert len(dataset) == len(dataset.X) == rows
+    assert dataset.n_classes == classes
     assert not isinstance(dataset.X, Pictures) or shape is None
     if shape is not None:
         assert dataset.X.shape == (rows, *shape)
     (split,) = dataset.splits
-    assert len(split.test) == test and len(split.train) == rows - test
+    assert len(split.test) == test
+    assert len(split.train) == rows - test
 
 
 def test_digits_are_grey_pictures_over_the_whole_range() -> None:
-    from sklearn.datasets import load_digits
-
     X = load("digits").X
     assert X.dtype == np.uint8
     assert np.array_equal(X[..., 0], np.rint(load_digits().images * 255 / 16))
-    assert X.min() == 0 and X.max() == 255
+    assert X.min() == 0
+    assert X.max() == 255
 
 
 def test_diabetes_is_not_standardised_over_the_test_rows() -> None:
@@ -104,11 +111,7 @@ def test_imagenette_mini_is_balanced_small_and_64_px() -> None:
     assert np.bincount(dataset.y[split.test]).tolist() == [50] * 10
     assert dataset.X.blob.nbytes <= 5_000_000
     assert {Path(i).parts[0] for i in dataset.ids[split.test]} == {"val"}
-    from io import BytesIO
-
-    from PIL import Image
-
-    assert {Image.open(BytesIO(dataset.X[i])).size for i in range(0, 1500, 50)} == {(64, 64)}
+    assert {Image.open(io.BytesIO(dataset.X[i])).size for i in range(0, 1500, 50)} == {(64, 64)}
     golf = dataset.classes.index("golf ball")
     assert dataset.ids[dataset.y == golf][0].startswith("train/n03445777/")
 
@@ -141,9 +144,10 @@ def test_imagenette() -> None:
     official = hashlib.md5(archive.read_bytes()).hexdigest() == "e793b78cc4c9e9a4ccc0c1155377a412"
     assert dataset.local_copy is not official
     assert len(set(dataset.ids)) == 13394
-    assert dataset.ids[9469 + 0].startswith("val/n01440764/")
+    assert dataset.ids[9469].startswith("val/n01440764/")
     mini = load("imagenette_mini")
-    assert set(mini.ids) <= set(dataset.ids) and mini.classes == dataset.classes
+    assert set(mini.ids) <= set(dataset.ids)
+    assert mini.classes == dataset.classes
 
 
 @needs("train-images-idx3-ubyte.gz")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import gzip
 import hashlib
 import http.server
@@ -19,6 +18,7 @@ import tarfile
 import textwrap
 import threading
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -184,6 +184,30 @@ def test_folder_that_links_to_itself_is_read_once(tmp_path: Path) -> None:
     assert len(photos(top)) == len(TREE)
 
 
+def test_folder_with_what_is_no_file(tmp_path: Path) -> None:
+    top = folder_of(TREE, tmp_path / "f")
+    odd = top / "photos" / "train" / "cat" / "odd.JPEG"
+    os.mkfifo(odd)
+    assert "photos/train/cat/odd.JPEG is a link, a device" in refused(lambda: photos(top))
+    odd.unlink()
+    odd.symlink_to(tmp_path / "nowhere")
+    assert f"can't read {odd}" in refused(lambda: photos(top))
+    odd.unlink()
+    odd.symlink_to(top / "photos" / "train" / "cat" / "0.JPEG")
+    assert len(photos(top)) == len(TREE) + 1  # a link in one's own folder is a file like others
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+def test_folder_that_can_not_be_read_is_not_left_out(tmp_path: Path) -> None:
+    top = folder_of(TREE, tmp_path / "f")
+    closed = top / "photos" / "train" / "cat"
+    closed.chmod(0)
+    try:
+        assert f"can't read {closed}" in refused(lambda: photos(top))
+    finally:
+        closed.chmod(0o755)
+
+
 @pytest.mark.parametrize("bad", [b"", b"no picture", TREE["photos/val/dog/1.JPEG"][:400]])
 @pytest.mark.parametrize("packed", [True, False])
 def test_unreadable_picture_is_named(tmp_path: Path, bad: bytes, packed: bool) -> None:
@@ -200,8 +224,6 @@ def test_unreadable_picture_is_named(tmp_path: Path, bad: bytes, packed: bool) -
 
 def test_absurd_pixel_count_is_refused(tmp_path: Path) -> None:
     def chunk(kind: bytes, content: bytes) -> bytes:
-        import zlib
-
         body = kind + content
         return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
 
@@ -209,7 +231,8 @@ def test_absurd_pixel_count_is_refused(tmp_path: Path) -> None:
     png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
     path = folder_of({**TREE, "photos/train/cat/big.png": png}, tmp_path / "f")
     message = refused(lambda: photos(path))
-    assert "train/cat/big.png" in message and "pixels" in message
+    assert "train/cat/big.png" in message
+    assert "pixels" in message
 
 
 def entry(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
@@ -257,7 +280,8 @@ def test_truncated_archive(tmp_path: Path, kind: str, share: float) -> None:
     }[kind]
     path = save(tmp_path / f"a.{kind}", whole[: int(share * len(whole))])
     message = refused(lambda: photos(path))
-    assert str(path) in message and "truncated or damaged" in message
+    assert str(path) in message
+    assert "truncated or damaged" in message
 
 
 def test_tar_cut_between_two_members_is_truncated(tmp_path: Path) -> None:
@@ -305,7 +329,9 @@ def test_decompression_bomb(tmp_path: Path, kind: str) -> None:
         "folder": lambda: folder_of(bomb, tmp_path / "f"),
     }[kind]()
     message = refused(lambda: photos(path, max_bytes=1_000_000))
-    assert str(path) in message and "1,000,000" in message and "bomb.JPEG" in message
+    assert str(path) in message
+    assert "1,000,000" in message
+    assert "bomb.JPEG" in message
 
 
 def test_what_tar_skips_counts_too(tmp_path: Path) -> None:
@@ -392,7 +418,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_idx(data: Path) -> None:
     dataset = idx_source(data / "clothes").load("clothes", ".")
     arrays = idx_arrays()
-    assert dataset.X.shape == (12, 5, 4, 1) and dataset.X.dtype == np.uint8
+    assert dataset.X.shape == (12, 5, 4, 1)
+    assert dataset.X.dtype == np.uint8
     assert np.array_equal(dataset.X[:8, ..., 0], arrays["train-images.gz"])
     assert np.array_equal(dataset.X[8:, ..., 0], arrays["test-images.gz"])
     assert dataset.y.tolist() == [0, 1] * 6
@@ -458,7 +485,8 @@ def write(table: pd.DataFrame, path: Path) -> Path:
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet"])
 def test_table(tmp_path: Path, name: str) -> None:
     dataset = table(write(frame(), tmp_path / name))
-    assert dataset.modality == "tabular" and dataset.classes == ("a", "b")
+    assert dataset.modality == "tabular"
+    assert dataset.classes == ("a", "b")
     assert np.array_equal(dataset.X, frame()[["width", "count"]].to_numpy())
     assert dataset.ids.tolist() == [str(i) for i in range(20)]
     assert dataset.split("official").test.tolist() == list(range(14, 20))
@@ -470,7 +498,8 @@ def test_table(tmp_path: Path, name: str) -> None:
         test_size=5,
     )
     assert len(held_out.split("holdout").test) == 5
-    assert held_out.y.dtype == np.float64 and not held_out.classes
+    assert held_out.y.dtype == np.float64
+    assert not held_out.classes
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
@@ -496,7 +525,7 @@ def test_table_refused(tmp_path: Path) -> None:
     assert "did you mean kind?" in refused(lambda: table(good, target="knd"))
     assert "'kind' holds no numbers" in refused(lambda: table(good, target="count"))
     assert "can't be read as a table" in refused(lambda: table(save(tmp_path / "e.csv", b"")))
-    assert "1,000" in refused(lambda: table(good, max_bytes=1_000))
+    assert "declared 100 bytes" in refused(lambda: table(good, max_bytes=100))
     half = save(tmp_path / "h.csv.gz", gzip.compress(good.read_bytes())[:-20])
     assert "can't be read as a table" in refused(lambda: table(half))
     whole = write(frame(), tmp_path / "t.parquet").read_bytes()
@@ -526,7 +555,8 @@ def test_pictures_table(tmp_path: Path) -> None:
     source = PicturesTable(title="Photos", path="p.parquet", classes={"dog": "d", "cat": "c"})
     rows.to_parquet(tmp_path / "p.parquet")
     dataset = source.load("photos", tmp_path)
-    assert dataset.classes == ("d", "c") and dataset.ids.tolist() == names
+    assert dataset.classes == ("d", "c")
+    assert dataset.ids.tolist() == names
     assert dataset.X[11] == TREE[names[11]]
     rows.loc[5, "jpeg"] = b"no"
     rows.to_parquet(tmp_path / "p.parquet")
@@ -649,20 +679,21 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_full_disk_costs_the_cache_only(tmp_path: Path, own_home: Path) -> None:
+@pytest.mark.parametrize("limit", [60, 2000])
+def test_full_disk_costs_the_cache_only(tmp_path: Path, own_home: Path, limit: int) -> None:
     save(tmp_path / "a.zip", zip_bytes(TREE))
     code = f"""
-        import resource, sys
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+        import resource
+        resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
         from rung.sources import ImageFolder
         d = ImageFolder(title="P", path="a.zip").load("p", {str(tmp_path)!r})
         print(len(d), d.fingerprint)
     """
-    for limit in ("0", "2000"):
-        done = python(code.replace("sys.argv[1]", limit), RUNG_HOME=str(own_home))
-        assert done.stdout.split() == ["12", photos(tmp_path / "a.zip").fingerprint]
-        assert done.stderr.count("\n") == 1 and "not kept" in done.stderr
-    left = [p for p in own_home.rglob("*") if p.is_file() and p.name.startswith("output.pkl.")]
+    done = python(code, RUNG_HOME=str(own_home))
+    assert done.stdout.split() == ["12", photos(tmp_path / "a.zip").fingerprint]
+    assert done.stderr.count("\n") == 1
+    assert "not kept" in done.stderr
+    left = [p for p in own_home.rglob("output.pkl*") if p.name != "output.pkl"]
     assert not left
 
 
@@ -679,7 +710,12 @@ def test_refusal_is_not_kept_and_read_once(tmp_path: Path, monkeypatch: pytest.M
     path = save(tmp_path / "a.zip", zip_bytes({**TREE, "photos/val/dog/1.JPEG": b""}))
     calls = []
     read = ImageFolder.read
-    monkeypatch.setattr(ImageFolder, "read", lambda s, n, f: calls.append(1) or read(s, n, f))
+
+    def counted(*arguments: Any) -> Dataset:
+        calls.append(1)
+        return read(*arguments)
+
+    monkeypatch.setattr(ImageFolder, "read", counted)
     refused(lambda: photos(path))
     assert len(calls) == 1
     save(path, zip_bytes(TREE))
@@ -731,12 +767,14 @@ def test_download_is_verified_kept_and_done_once(server: str, own_home: Path) ->
     seen: list[tuple[str, int, int]] = []
     source = published(f"{server}/photos.tgz")
     dataset = source.load("photos", ".", progress=lambda *now: seen.append(now))
-    assert len(dataset) == len(TREE) and not dataset.local_copy
+    assert len(dataset) == len(TREE)
+    assert not dataset.local_copy
     assert seen[-1] == ("photos.tgz", len(ARCHIVE), len(ARCHIVE))
     assert source.load("photos", ".").fingerprint == dataset.fingerprint
     assert asked == ["/photos.tgz"]
     kept = own_home / "downloads" / "photos" / "photos.tgz"
-    assert kept.read_bytes() == ARCHIVE and list(kept.parent.iterdir()) == [kept]
+    assert kept.read_bytes() == ARCHIVE
+    assert list(kept.parent.iterdir()) == [kept]
 
 
 def test_damaged_download_is_downloaded_again(
@@ -756,8 +794,10 @@ def test_download_that_fails(
 ) -> None:
     monkeypatch.setattr(sources, "TIMEOUT_S", 0.3)
     message = refused(lambda: published(f"{server}/{path}.tgz").load("photos", "."))
-    assert says in message and f"{server}/{path}.tgz" in message
-    assert "rung data add photos FILE" in message and "RUNG_DATA" in message
+    assert says in message
+    assert f"{server}/{path}.tgz" in message
+    assert "rung data add photos FILE" in message
+    assert "RUNG_DATA" in message
     assert not list((own_home / "downloads" / "photos").iterdir())
 
 
@@ -766,19 +806,21 @@ def test_no_network() -> None:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/photos.tgz"
         message = refused(lambda: published(url).load("photos", "."))
-    assert "no connection" in message and "rung data add photos FILE" in message
+    assert "no connection" in message
+    assert "rung data add photos FILE" in message
 
 
 def test_download_with_another_md5_names_both(server: str, own_home: Path) -> None:
     message = refused(lambda: published(f"{server}/photos.tgz", b"other").load("photos", "."))
-    assert md5(ARCHIVE) in message and md5(b"other") in message
+    assert md5(ARCHIVE) in message
+    assert md5(b"other") in message
     assert not list((own_home / "downloads" / "photos").iterdir())
 
 
 def test_download_onto_a_full_disk(server: str, own_home: Path) -> None:
     code = f"""
         import resource
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
         from rung.errors import RungError
         from rung.sources import Archive, ImageFolder
         source = ImageFolder(title="P", archives=[Archive("{server}/a.tgz", "{md5(ARCHIVE)}")])
@@ -798,7 +840,8 @@ def test_rung_data_comes_before_a_download(
     monkeypatch.setenv("RUNG_DATA", os.pathsep.join([str(tmp_path / "nowhere"), str(data)]))
     save(data / place, ARCHIVE)
     dataset = published("http://127.0.0.1:9/photos.tgz").load("photos", ".")
-    assert len(dataset) == len(TREE) and not dataset.local_copy
+    assert len(dataset) == len(TREE)
+    assert not dataset.local_copy
 
 
 def test_file_of_the_right_name_and_another_md5_is_not_used(
@@ -809,8 +852,18 @@ def test_file_of_the_right_name_and_another_md5_is_not_used(
     assert hint in refused(lambda: published("http://127.0.0.1:9/photos.tgz").load("photos", "."))
     caplog.clear()
     dataset = published(f"{server}/photos.tgz").load("photos", ".")
-    assert asked == ["/photos.tgz"] and not dataset.local_copy
+    assert asked == ["/photos.tgz"]
+    assert not dataset.local_copy
     assert [hint in r.message for r in caplog.records] == [True]
+
+
+def test_one_wrong_file_of_several_suggests_the_folder(data: Path) -> None:
+    source = idx_source(data)
+    other = save(data / "test-labels.gz", gzip.compress(idx(1 - idx_arrays()["test-labels.gz"])))
+    message = refused(lambda: source.load("clothes", "."))
+    assert str(other) in message
+    assert f"rung data add clothes {data}`" in message
+    assert add_local("clothes", source, data).local_copy
 
 
 # --- A user's own copy ------------------------------------------------------------------------
@@ -824,14 +877,17 @@ def test_own_copy(data: Path, tmp_path: Path, own_home: Path) -> None:
     folder = folder_of(other, tmp_path / "mine")
     added = add_local("photos", source, folder)
     loaded = source.load("photos", ".")
-    assert added.local_copy and loaded.local_copy
+    assert added.local_copy
+    assert loaded.local_copy
     assert loaded.fingerprint == added.fingerprint
     assert loaded.X[0] == jpeg(77)
     assert local_copies() == {"photos": str(folder)}
     remove_local("photos")
     official = source.load("photos", ".")
-    assert not official.local_copy and official.fingerprint != added.fingerprint
-    assert folder.exists() and not local_copies()
+    assert not official.local_copy
+    assert official.fingerprint != added.fingerprint
+    assert folder.exists()
+    assert not local_copies()
     assert "no local copy named 'photos'" in refused(lambda: remove_local("photos"))
     assert sorted(p.name for p in own_home.iterdir()) == ["local.json", "prepared"]
 
@@ -871,7 +927,8 @@ def test_own_copy_of_several_files_is_a_folder(tmp_path: Path) -> None:
     labels = idx(1 - idx_arrays()["test-labels.gz"])
     save(tmp_path / "c" / "test-labels.gz", gzip.compress(labels))
     changed = source.load("clothes", ".")  # noticed although it was registered as the official one
-    assert changed.local_copy and changed.y[8:].tolist() == [1, 0, 1, 0]
+    assert changed.local_copy
+    assert changed.y[8:].tolist() == [1, 0, 1, 0]
     message = refused(lambda: add_local("clothes", source, tmp_path / "c" / "test-labels.gz"))
     assert "must be a folder that holds train-images.gz, train-labels.gz" in message
     (tmp_path / "c" / "test-labels.gz").unlink()
@@ -909,12 +966,12 @@ def test_metadata_comes_from_the_declaration(tmp_path: Path) -> None:
     first = table(path, licence="MIT", citation="me", source="here")
     assert (first.name, first.title, first.licence) == ("table", "Table", "MIT")
     assert (first.citation, first.source) == ("me", "here")
-    assert dataclasses.is_dataclass(first) and not first.local_copy
+    assert not first.local_copy
 
 
 def test_importing_it_is_light() -> None:
-    heavy = "pandas sklearn PIL pooch requests joblib pyarrow torch".split()
+    heavy = {"pandas", "sklearn", "PIL", "pooch", "requests", "joblib", "pyarrow", "torch"}
     done = python(
-        f"import sys, json, rung.sources; print(json.dumps([m for m in {heavy} if m in sys.modules]))"
+        f"import sys, json, rung.sources; print(json.dumps(sorted({heavy} & set(sys.modules))))"
     )
     assert json.loads(done.stdout) == []

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rung import render
+from rung.benchmark import Reported, Trial
+from rung.board import Board
+from rung.errors import RungError
+from rung.intervals import difference_interval, rank_intervals, score_interval
+from rung.render.plot import plot
+from rung.trial import Outcome
+
+N = 200
+DATASET = {
+    "name": "made",
+    "title": "Made up",
+    "task": "classification",
+    "modality": "tabular",
+    "classes": ["a", "b"],
+    "fingerprint": "f" * 64,
+    "local_copy": False,
+    "source": "",
+    "licence": "",
+    "citation": "",
+}
+
+
+def outcome(rung: str, seed: int, share: float, **changes: object) -> Outcome:
+    """An outcome with that share of right answers."""
+    rng = np.random.default_rng(len(rung) * 7 + seed)
+    target = np.arange(N) % 2
+    right = rng.random(N) < share
+    label = np.where(right, target, 1 - target)
+    proba = np.full((N, 2), 0.2, np.float32)
+    proba[np.arange(N), label] = 0.8
+    plain: dict[str, object] = {
+        "trial": Trial("made", "f" * 64, "holdout", rung, None, seed),
+        "dataset": DATASET,
+        "status": "ok",
+        "ids": np.arange(N).astype(str),
+        "target": target,
+        "label": label,
+        "proba": proba,
+        "cost": {
+            "fit_s": 1.5,
+            "predict_s": 0.1,
+            "peak_mib": 200.0 + seed,
+            "gpu_peak_mib": None,
+            "n_train": 1000,
+        },
+        "provenance": {"title": rung.title(), "rung": 1, "deterministic": rung == "prior"},
+    }
+    return Outcome(**(plain | changes)).sealed()  # type: ignore[arg-type]
+
+
+SHARES = {"good": 0.95, "also_good": 0.94, "poor": 0.6}
+
+
+def outcomes() -> list[Outcome]:
+    made = [outcome(name, seed, share) for name, share in SHARES.items() for seed in range(3)]
+    return [*made, outcome("prior", 0, 0.5)]
+
+
+def test_rows_are_ranked_with_the_statistics_of_the_intervals_room() -> None:
+    board = Board.from_outcomes(outcomes())
+    assert [row.rank for row in board.rows] == [1, 2, 3, 4]
+    tables = [
+        np.stack([o.label == o.target for o in outcomes() if o.trial.rung == row.rung]).astype(float)
+        for row in board.rows
+    ]
+    for row, table, span in zip(board.rows, tables, rank_intervals(tables), strict=True):
+        assert row.score == score_interval(table)
+        assert (row.rank_low, row.rank_high) == span
+    for row, upper, lower in zip(board.rows, tables, tables[1:], strict=False):
+        assert row.below == difference_interval(upper, lower)
+    assert board.rows[-1].below is None
+    assert board.to_beat is board.rows[0]
+    assert {board.rows[0].rung, board.rows[1].rung} == {"good", "also_good"}
+    assert board.rows[0].rank_high == 2  # the two can't be told apart
+
+
+def test_cost_is_the_mean_time_and_the_largest_memory() -> None:
+    row = Board.from_outcomes(outcomes()).rows[0]
+    assert (row.fit_s, row.peak_mib, row.seeds, row.n_train) == (1.5, 202.0, 3, 1000)
+
+
+def test_order_of_outcomes_does_not_matter() -> None:
+    made = outcomes()
+    assert Board.from_outcomes(made).as_dict() == Board.from_outcomes(made[::-1]).as_dict()
+
+
+def test_regression_ranks_small_errors_first() -> None:
+    def number(rung: str, noise: float) -> Outcome:
+        target = np.linspace(0, 10, N)
+        label = target + noise * np.sin(np.arange(N))
+        data = DATASET | {"task": "regression", "classes": []}
+        return outcome(rung, 0, 1, dataset=data, target=target, label=label, proba=None)
+
+    board = Board.from_outcomes([number("far", 2.0), number("near", 0.5)])
+    assert [row.rung for row in board.rows] == ["near", "far"]
+    below = board.rows[0].below
+    assert below is not None
+    assert below.estimate == pytest.approx(1.5 / np.sqrt(2), rel=0.05)  # better is positive
+
+
+def test_failures_stand_below_without_a_rank() -> None:
+    failed = outcome("broken", 0, 1, status="failed: ValueError: no", ids=np.empty(0, str))
+    half = [outcome("half", 0, 0.9), dataclasses.replace(failed, trial=Trial(
+        "made", "f" * 64, "holdout", "half", None, 1)).sealed()]
+    board = Board.from_outcomes([*outcomes(), failed, *half])
+    assert [row.rung for row in board.failures] == ["broken", "half"]
+    assert all(row.rank is None for row in board.failures)
+    assert "failed: ValueError: no" in str(board)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"dataset": DATASET | {"fingerprint": "0" * 64}}, "same data"),
+        ({"ids": np.arange(1, N + 1).astype(str)}, "other examples"),
+        ({"trial": Trial("made", "f" * 64, "other", "odd", None, 0)}, "several splits"),
+    ],
+)
+def test_outcomes_of_different_things_share_no_board(changes: dict[str, object], says: str) -> None:
+    odd = outcome("odd", 0, 0.5, **({"trial": Trial("made", "f" * 64, "holdout", "odd", None, 0)} | changes))
+    with pytest.raises(RungError, match=says):
+        Board.from_outcomes([*outcomes(), odd])
+
+
+def test_no_outcomes_no_board() -> None:
+    with pytest.raises(RungError, match="no outcomes"):
+        Board.from_outcomes([])
+
+
+REPORTED = [Reported("Deep thing", 0.999, "arXiv:1")]
+
+
+def test_json_has_the_agreed_schema() -> None:
+    plain = json.loads(render.render([Board.from_outcomes(outcomes(), REPORTED)], "json"))
+    assert set(plain) >= {
+        "dataset", "task", "metric", "level", "fingerprint", "local_copy", "n_test", "to_beat",
+        "minimum_detectable_difference", "rows", "reported", "schema",
+    }  # fmt: skip
+    assert set(plain["rows"][0]) >= {
+        "rung", "title", "status", "rank", "rank_low", "rank_high", "score", "low", "high",
+        "test_se", "seed_se", "seeds", "metrics", "n_train", "fit_s", "predict_s", "peak_mib",
+        "device", "precision",
+    }  # fmt: skip
+    assert plain["reported"] == [{"title": "Deep thing", "score": 0.999, "source": "arXiv:1"}]
+    assert plain["rows"][0]["metrics"]["log_loss"]["low"] < plain["rows"][0]["metrics"]["log_loss"]["high"]
+    two = json.loads(render.render([Board.from_outcomes(outcomes())] * 2, "json"))
+    assert [b["dataset"] for b in two] == ["made", "made"]
+
+
+def test_csv_has_a_line_a_row() -> None:
+    lines = list(csv.DictReader(io.StringIO(render.render([Board.from_outcomes(outcomes())], "csv"))))
+    assert [line["rung"] for line in lines][2:] == ["poor", "prior"]
+    assert float(lines[0]["low"]) < float(lines[0]["score"]) < float(lines[0]["high"])
+    assert float(lines[0]["below_p_value"]) > 0.05
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "html"])
+def test_pages_say_what_matters(form: str) -> None:
+    board = Board.from_outcomes(outcomes(), REPORTED)
+    page = render.render([board], form)
+    for word in (
+        "Made up",
+        "200 test examples",
+        "accuracy",
+        f"To beat: {board.rows[0].title}",
+        "log loss",
+        "1,000",
+        "none",  # a deterministic rung has no noise of training
+        "Deep thing",
+        "arXiv:1",
+        "power",
+    ):
+        assert word in page, word
+
+
+def test_local_copies_are_named() -> None:
+    local = [
+        dataclasses.replace(o, dataset=DATASET | {"local_copy": True}).sealed() for o in outcomes()
+    ]
+    assert "local copy ffffffff" in str(Board.from_outcomes(local))
+
+
+def test_one_seed_of_a_random_rung_is_said_to_be_unmeasured() -> None:
+    board = Board.from_outcomes([outcome("good", 0, 0.9), outcome("prior", 0, 0.5)])
+    assert "noise of training is not measured: Good." in str(board)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_table_fits_the_terminal(width: int) -> None:
+    page = render.text(Board.from_outcomes(outcomes()), width)
+    plain = [line for line in page.splitlines() if "\x1b" not in line]
+    assert max(len(line) for line in plain) <= width
+    assert "Also_Good" in page
+
+
+@pytest.mark.parametrize("name", ["board.png", "board.svg"])
+def test_plot_is_written_and_the_same_each_time(tmp_path: Path, name: str) -> None:
+    board = Board.from_outcomes(outcomes(), REPORTED)
+    plot(board, tmp_path / name)
+    plot(board, tmp_path / f"again-{name}")
+    assert (tmp_path / name).read_bytes() == (tmp_path / f"again-{name}").read_bytes()
+    if name.endswith("svg"):
+        assert "Also_Good" in (tmp_path / name).read_text()
+
+
+def test_plot_refuses_other_endings(tmp_path: Path) -> None:
+    with pytest.raises(RungError, match=r"\.png or \.svg"):
+        plot(Board.from_outcomes(outcomes()), tmp_path / "board.xyz")
+
+
+def test_board_shows_itself_in_a_notebook() -> None:
+    assert "<table>" in Board.from_outcomes(outcomes())._repr_html_()
+    frame = Board.from_outcomes(outcomes()).to_frame()
+    assert frame["rung"].tolist()[2:] == ["poor", "prior"]

@@ -1,0 +1,209 @@
+"""Runs through real worker processes: the cache, failures, deaths of workers, repeatability."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import write_rung, write_table
+
+Rung = Callable[..., subprocess.CompletedProcess[str]]
+
+# A rung that leaves a mark in a file each time it is fitted.
+COUNTED = "open({path!r}, 'a').write(str(seed) + chr(10)); return GaussianNB()"
+
+
+@pytest.fixture
+def own(suite_folder: Path) -> Path:
+    write_table(suite_folder)
+    return suite_folder
+
+
+def board(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, object]]:
+    assert done.stdout, done.stderr
+    return {row["rung"]: row for row in json.loads(done.stdout)["rows"]}
+
+
+def test_finished_trials_are_not_repeated_and_changed_files_are(
+    rung: Rung, own: Path, tmp_path: Path
+) -> None:
+    fits = tmp_path / "fits"
+    write_rung(own, "counted", COUNTED.format(path=str(fits)), "")
+    run = ("run", "mine", "--suite", own, "--baselines", "prior,counted", "--format", "json")
+    first = rung(*run)
+    assert first.returncode == 0, first.stderr
+    assert len(fits.read_text().split()) == 3
+    second = rung(*run)
+    assert second.stdout == first.stdout
+    assert len(fits.read_text().split()) == 3
+    more = rung(*run, "--seeds", 4)
+    assert len(fits.read_text().split()) == 4
+    assert board(more)["counted"]["seeds"] == 4
+    write_rung(own, "counted", COUNTED.format(path=str(fits)) + "  # changed", "")
+    rung(*run)
+    assert len(fits.read_text().split()) == 7
+
+
+def test_a_failure_is_a_row_and_is_tried_again(rung: Rung, own: Path, tmp_path: Path) -> None:
+    switch = tmp_path / "mended"
+    write_rung(
+        own,
+        "broken",
+        f"import os\n    assert os.path.exists({str(switch)!r}), 'the switch is off'\n"
+        "    return GaussianNB()",
+    )
+    write_rung(own, "missing", "import no_such_package")
+    run = ("run", "mine", "--suite", own, "--baselines", "prior,broken,missing")
+    done = rung(*run, "--format", "json")
+    assert done.returncode == 1
+    rows = board(done)
+    assert rows["broken"]["status"] == "failed: AssertionError: the switch is off"
+    assert rows["broken"]["score"] is None
+    assert rows["missing"]["status"] == "not run here: pip install no_such_package"
+    assert rows["prior"]["status"] == "ok"
+    log = Path(done.stderr.partition("log: ")[2].splitlines()[0])
+    assert "AssertionError" in log.read_text()
+    table = rung(*run)
+    assert "failed: AssertionError: the switch is off" in table.stdout
+    switch.touch()
+    assert board(rung(*run, "--format", "json"))["broken"]["status"] == "ok"
+
+
+def test_the_death_of_a_worker_costs_one_row(rung: Rung, own: Path) -> None:
+    write_rung(own, "killer", "import os\n    os.kill(os.getpid(), 9)")
+    done = rung("run", "mine", "--suite", own, "--baselines", "prior,killer,linear", "--format", "json")
+    assert done.returncode == 1
+    rows = board(done)
+    assert rows["killer"]["status"] == "failed: its process was killed"
+    assert rows["prior"]["status"] == rows["linear"]["status"] == "ok"
+
+
+def test_same_seeds_give_the_same_predictions(rung: Rung, own: Path, tmp_path: Path) -> None:
+    def published(home: str) -> dict[str, object]:
+        to = tmp_path / f"out-{home}"
+        environment = {**os.environ, "RUNG_HOME": str(tmp_path / home), "RUNG_SUITE": str(own)}
+        subprocess.run(
+            [sys.executable, "-m", "rung", "publish", "mine", "--to", str(to)],
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
+        code = (
+            "import json, sys, pathlib; from rung import results;"
+            "print(json.dumps({str(o.trial): [o.label.tolist(),"
+            " None if o.proba is None else o.proba.tolist()]"
+            " for o in results.read(pathlib.Path(sys.argv[1]), 'mine')}))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(to)], check=True, capture_output=True, text=True
+        )
+        return dict(json.loads(done.stdout))
+
+    one, other = published("one"), published("two")
+    assert len(one) >= 6
+    assert one == other
+
+
+def test_a_killed_run_goes_on_where_it_was(own: Path, tmp_path: Path, home: Path) -> None:
+    fits = tmp_path / "fits"
+    slow = COUNTED.format(path=str(fits)).replace(
+        "return", "import time; time.sleep(0.5 * (seed % 2)); return"
+    )
+    write_rung(own, "slow", slow, "")
+    command = [sys.executable, "-m", "rung", "run", "mine", "--suite", str(own)]
+    command += ["--baselines", "slow,prior", "--seeds", "12", "--format", "json"]
+    environment = {**os.environ, "RUNG_HOME": str(home)}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if fits.exists() and len(fits.read_text().split()) >= 4:
+            break
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    begun = len(fits.read_text().split())
+    assert 4 <= begun < 12
+    again = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    seeds = fits.read_text().split()
+    # Only what was in the two workers when they were killed may have been begun twice.
+    assert len(seeds) - 12 <= 2
+    assert len(set(seeds)) == 12
+    undisturbed = subprocess.run(
+        command,
+        env={**environment, "RUNG_HOME": str(tmp_path / "other")},
+        capture_output=True,
+        text=True,
+    )
+    clocks = ("fit_s", "predict_s", "peak_mib")
+    def scores(text: str) -> object:
+        return [{k: v for k, v in r.items() if k not in clocks} for r in json.loads(text)["rows"]]
+
+    assert scores(again.stdout) == scores(undisturbed.stdout)
+
+
+def test_a_damaged_entry_is_noticed_and_redone(rung: Rung, own: Path, home: Path) -> None:
+    run = ("run", "mine", "--suite", own, "--baselines", "prior,linear", "--format", "json")
+    first = rung(*run)
+    entries = sorted((home / "trials").rglob("output.pkl"))
+    assert len(entries) == 2
+    whole = entries[0].read_bytes()
+    middle = len(whole) // 2
+    entries[0].write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    entries[1].write_bytes(entries[1].read_bytes()[:100])
+    again = rung(*run)
+    assert again.returncode == 0
+    assert again.stderr.count("is damaged") == 2
+    scores = [{k: r[k] for k in ("rung", "score", "low", "high")} for r in board(again).values()]
+    assert scores == [{k: r[k] for k in ("rung", "score", "low", "high")} for r in board(first).values()]
+    assert "damaged" not in rung(*run).stderr
+
+
+def test_a_full_disk_costs_the_cache_not_the_board(rung: Rung, own: Path, home: Path) -> None:
+    import resource
+
+    run = ("run", "mine", "--suite", own, "--format", "json", "--baselines")
+    kept = rung(*run, "prior")
+    assert kept.returncode == 0
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+
+    full = rung(*run, "prior,linear", "--jobs", 1, preexec_fn=limit)
+    assert full.returncode == 2
+    assert "can't write" in full.stderr
+    assert "RUNG_HOME" in full.stderr
+    rows = board(full)
+    assert rows["linear"]["status"] == "ok"
+    assert rows["prior"] == board(kept)["prior"] | {k: rows["prior"][k] for k in ("below", "rank", "rank_low", "rank_high")}
+    assert board(rung(*run, "prior")) == board(kept)
+
+
+def test_progress_says_what_is_done_and_what_is_left(rung: Rung, own: Path) -> None:
+    done = rung("run", "mine", "--suite", own, "--baselines", "random,prior")
+    lines = [line for line in done.stderr.splitlines() if "/4 mine" in line]
+    assert [line.split("/")[0] for line in lines] == ["1", "2", "3", "4"]
+    assert "left" in lines[0]
+    assert "left" not in lines[-1]
+
+
+def test_no_worker_is_left_behind(rung: Rung, own: Path) -> None:
+    psutil = pytest.importorskip("psutil")
+    before = {p.pid for p in psutil.process_iter()}
+    rung("run", "mine", "--suite", own, "--baselines", "random,prior")
+    left = [
+        p for p in psutil.process_iter(["cmdline"])
+        if p.pid not in before and "loky" in " ".join(p.info["cmdline"] or [])
+        and str(own) in " ".join(p.environ().values() if p.is_running() else [])
+    ]
+    assert left == []
