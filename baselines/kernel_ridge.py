@@ -9,6 +9,7 @@ from rung.dataset import Dataset
 
 
 def make(dataset: Dataset, seed: int, **parameters: Any) -> Any:
+    """The classifier or the regressor, unfitted."""
     from rung.kernels import KernelRidgeClassifier, KernelRidgeRegressor
 
     if dataset.task == "classification":

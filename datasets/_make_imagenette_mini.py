@@ -23,8 +23,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from rung.archives import members
 from rung.dataset import decode_picture
-from rung.sources import members, picture_id
+from rung.sources import picture_id
 
 PX = 64
 QUALITY = 90  # the 1,500 pictures are then 3.5 MB of JPEG; the repository takes 5 MB at most

@@ -5,6 +5,7 @@ from rung.sources import ScikitLearn
 dataset = ScikitLearn(
     title="Diabetes",
     loader="diabetes",
+    options={"scaled": False},  # scikit-learn would standardise over the test rows as well
     task="regression",
     modality="tabular",
     source="https://www4.stat.ncsu.edu/~boos/var.select/diabetes.html",

@@ -116,7 +116,8 @@ class Board:
         """The board of the outcomes of one data set. Raises RungError where they don't belong
         together (other data, another split, other test examples)."""
         groups: dict[str, list[Outcome]] = {}
-        for outcome in outcomes:
+        # In one order, so that sums over seeds are the same to the last bit.
+        for outcome in sorted(outcomes, key=lambda o: (o.trial.row, o.trial.seed_index)):
             groups.setdefault(outcome.trial.row, []).append(outcome)
         if not groups:
             raise RungError("there are no outcomes to make a board of")

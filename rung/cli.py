@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from rung.errors import RungError
 
@@ -131,7 +134,12 @@ def main(argv: list[str] | None = None) -> int:
         folders = [str(Path(p).resolve()) for p in arguments.suite]
         os.environ["RUNG_SUITE"] = os.pathsep.join([*folders, *before])
     try:
-        return COMMANDS[arguments.command](arguments)
+        with notices() as not_kept:
+            status = COMMANDS[arguments.command](arguments)
+        if not_kept:
+            cause = not_kept[0]
+            return complain(f"{cause}; what is printed is right, but not all of it is kept")
+        return status
     except RungError as error:
         return complain(str(error))
     except KeyboardInterrupt:
@@ -140,6 +148,35 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # `rung list | head`
         sys.stderr.close()
         return DONE
+
+
+@contextlib.contextmanager
+def notices() -> Iterator[list[str]]:
+    """Prints what the engine warns of, a plain line each; yields what to say of it at the end."""
+    from rung.home import Notice, NotKept
+
+    not_kept: list[str] = []
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def say(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, NotKept):
+                not_kept.append(str(message))
+            elif issubclass(category, Notice):
+                print(f"rung: {' '.join(str(message).split())}", file=sys.stderr)
+            else:
+                show(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = say
+        warnings.simplefilter("always", Notice)
+        yield not_kept
 
 
 def complain(message: str) -> int:
@@ -193,9 +230,6 @@ def closing(runs: list[Any]) -> int:
     for run in runs:
         for note in run.notes:
             print(f"rung: {' '.join(note.split())}", file=sys.stderr)
-    not_kept = next((run.not_kept for run in runs if run.not_kept), "")
-    if not_kept:
-        return complain(f"{not_kept}; what is printed is right, but not all of it is kept")
     return NO if any(board.failures for run in runs for board in run.boards) else DONE
 
 

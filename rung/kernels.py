@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -29,7 +29,7 @@ from torch import Tensor
 BANDWIDTHS = {"rbf": (0.25, 0.35, 0.5, 0.7, 1.0, 1.5, 2.5), "laplacian": (0.5, 1.0, 2.0, 4.0, 8.0)}
 PENALTIES = 10.0 ** np.arange(-6, 2.1, 0.5)  # half decades; the kernel's diagonal is 1
 TUNING_ROWS = 1_000  # rows, drawn at random, on which kernels and bandwidths are compared
-LEFT_OUT_ROWS = 10_000  # rows that a Nyström solution is judged and calibrated on
+LEFT_OUT_ROWS = 8_000  # rows that a Nyström solution is judged and calibrated on
 FLOAT64_ROWS = 3_000  # up to as many rows everything is float64
 FLOAT64_FEATURES = 64  # up to as many features float64 distances cost next to nothing
 FLOAT64_PENALTY = 3e-3  # below it G is too badly conditioned for float32
@@ -52,7 +52,7 @@ class _KernelRidge(BaseEstimator):  # type: ignore[misc]
         self,
         kernel: str = "auto",
         max_exact: int = 10_000,
-        n_landmarks: int = 4_000,
+        n_landmarks: int = 5_000,
         n_odd: int = 0,
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
@@ -78,42 +78,55 @@ class _KernelRidge(BaseEstimator):  # type: ignore[misc]
         self.center_ = X.mean(axis=0, dtype=np.float64)
         self.center_[len(self.center_) - self.n_odd :] = 0
         with full_float32():
-            self._choose(X, Y, order[:TUNING_ROWS])
+            self._choose(X, Y, order)
             if len(X) > self.max_exact:
                 rows, left_out = self._solve_nystrom(X, Y, order)
             else:
                 double = len(X) <= FLOAT64_ROWS or self.penalty_ < FLOAT64_PENALTY
                 try:
                     left_out = self._solve(X, Y, torch.float64 if double else torch.float32)
-                except torch.linalg.LinAlgError:
+                except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
                     left_out = self._solve(X, Y, torch.float64)
                 rows = np.arange(len(X))
         self.loo_score_ = -float(np.sum((left_out - Y[rows]) ** 2, axis=1).mean())
         return rows, left_out
 
-    def _choose(self, X: NDArray[Any], Y: NDArray[np.float64], rows: NDArray[np.int64]) -> None:
-        """Kernel, bandwidth, penalty and mirroring of the least leave-one-out error on these rows.
+    def _choose(self, X: NDArray[Any], Y: NDArray[np.float64], order: NDArray[np.int64]) -> None:
+        """Kernel, bandwidth, penalty and mirroring of the least leave-one-out error on a subset.
 
+        Where the solution will be Nyström's they are compared as such, with the subset as the
+        landmarks of more rows: few landmarks ask for a smoother kernel than an exact solution.
         One distance matrix serves all kernels and bandwidths.
         """
         self.mirrored_ = False
-        part, target = X[rows], self._tensor(Y[rows])
-        squared = self._matrix(part, part, lambda squares, images: squares, torch.float64)
+        exact = len(X) <= self.max_exact
+        part = X[order[:TUNING_ROWS]]
+        rows = order[:TUNING_ROWS] if exact else order[-LEFT_OUT_ROWS:]
+        judged = part if exact else X[rows]
+        target = self._tensor(Y[rows])
+
+        def matrices(function: Callable[[Tensor, Tensor | None], Tensor]) -> tuple[Tensor, Tensor]:
+            K = self._matrix(part, part, function, torch.float64)
+            return K, K if exact else self._matrix(part, judged, function, torch.float32)
+
+        def error(K: Tensor, cross: Tensor) -> tuple[float, float]:
+            return least_error(left_out(K, target) if exact else nystrom(K, cross, target))
+
+        squared, cross = matrices(lambda squares, images: squares)
         upper = squared[tuple(torch.triu_indices(len(part), len(part), 1, device=self.device))]
         # More than half of the rows may be duplicates, or all of them.
         median = float(upper.median().sqrt()) or float(upper.mean().sqrt()) or 1.0
         found = []
         for kernel in BANDWIDTHS if self.kernel == "auto" else (self.kernel,):
             for bandwidth in (multiple * median for multiple in BANDWIDTHS[kernel]):
-                K = apply_kernel(squared.clone(), kernel, bandwidth)
-                found.append((*least_error(K, target), kernel, bandwidth))
-        error, self.penalty_, self.kernel_, self.bandwidth_ = min(found)
+                pair = [apply_kernel(m.clone(), kernel, bandwidth) for m in (squared, cross)]
+                found.append((*error(*pair), kernel, bandwidth))
+        plain, self.penalty_, self.kernel_, self.bandwidth_ = min(found)
         if self.n_odd:
             self.mirrored_ = True
-            K = self._matrix(part, part, self._kernel, torch.float64)
-            mirrored_error, mirrored_penalty = least_error(K, target)
-            self.mirrored_ = mirrored_error < error
-            self.penalty_ = mirrored_penalty if self.mirrored_ else self.penalty_
+            mirrored, penalty = error(*matrices(self._kernel))
+            self.mirrored_ = mirrored < plain
+            self.penalty_ = penalty if self.mirrored_ else self.penalty_
 
     def _solve(
         self, X: NDArray[Any], Y: NDArray[np.float64], dtype: torch.dtype
@@ -145,48 +158,38 @@ class _KernelRidge(BaseEstimator):  # type: ignore[misc]
     def _solve_nystrom(
         self, X: NDArray[Any], Y: NDArray[np.float64], order: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Ridge on the features Φ = K_nm L⁻ᵀ, K_mm = LLᵀ, whose inner products are Nyström's K.
-
-        With ΦᵀΦ = VΛVᵀ, row i has the leverage h = Σ_j (ΦV)²_ij / (Λ_j + p), and is missed by
-        (its residual) / (1 - h) when left out.
-        """
+        """Ridge on the features Φ = K_nm L⁻ᵀ, K_mm = LLᵀ, whose inner products are Nyström's K."""
         landmarks = X[np.sort(order[: self.n_landmarks])]
-        K = self._matrix(landmarks, landmarks, self._kernel, torch.float64)
-        K.diagonal().add_(1e-6)  # what float32 can tell apart below
-        L = torch.linalg.cholesky(K)
-        del K
+        L = nystrom_factor(self._matrix(landmarks, landmarks, self._kernel, torch.float64))
         L32 = L.float()
-        # Landmarks fit themselves a little better than other rows: judge on both as they come.
-        rows = np.sort(order[-LEFT_OUT_ROWS:])
         gram = torch.zeros_like(L)
         projected = L.new_zeros(len(L), Y.shape[1])
         for start in range(0, len(X), BLOCK):
             phi = self._features(X[start : start + BLOCK], landmarks, L32)
-            gram += phi @ phi.T
+            for i in range(0, len(L), BLOCK // 2):  # eigh reads the lower triangle only
+                gram[i:, i : i + BLOCK // 2] += phi[i:] @ phi[i : i + BLOCK // 2].T
             projected += phi.double() @ self._tensor(Y[start : start + BLOCK])
         values, V = torch.linalg.eigh(gram)
         del gram
         coefficients = V.T @ projected
-        shrunk = 1 / (values.clamp(min=0)[:, None] + self._tensor(PENALTIES))
+        rows = np.sort(order[-LEFT_OUT_ROWS:])
         misses = []
         for start in range(0, len(rows), BLOCK):
             part = rows[start : start + BLOCK]
             phi = self._features(X[part], landmarks, L32).T @ V.float()
-            fit = torch.einsum("ij,jp,jk->pik", phi.double(), shrunk, coefficients)
-            free = 1 - phi.double().square() @ shrunk
-            misses.append((self._tensor(Y[part]) - fit) / free.clamp(min=1e-6).T[:, :, None])
+            misses.append(ridge_left_out(phi, self._tensor(Y[part]), values, coefficients))
         miss = torch.cat(misses, dim=1)
-        best = int(miss.square().sum((1, 2)).argmin())
-        self.penalty_ = float(PENALTIES[best])
-        dual = torch.linalg.solve_triangular(
-            L.T, V @ (shrunk[:, best, None] * coefficients), upper=True
-        )
+        _, self.penalty_ = least_error(miss)
+        best = int(np.abs(PENALTIES - self.penalty_).argmin())
+        shrunk = coefficients / (values.clamp(min=0) + self.penalty_)[:, None]
+        dual = torch.linalg.solve_triangular(L.T, V @ shrunk, upper=True)
         self.X_fit_, self.dual_coef_ = landmarks, dual.cpu().numpy()
         return rows, Y[rows] - miss[best].cpu().numpy()
 
     def _features(self, X: NDArray[Any], landmarks: NDArray[Any], L: Tensor) -> Tensor:
         K = self._matrix(landmarks, X, self._kernel, L.dtype)
-        return torch.linalg.solve_triangular(L, K, upper=False)
+        features: Tensor = torch.linalg.solve_triangular(L, K, upper=False)
+        return features
 
     def _response(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """The fitted functions at X: (n, outputs)."""
@@ -248,7 +251,7 @@ class KernelRidgeClassifier(ClassifierMixin, _KernelRidge):  # type: ignore[misc
     leave-one-out error, summed over classes), scale_, bias_, classes_, n_train_.
     """
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: Any, y: Any) -> Self:
         """y: (n,) labels. Raises ValueError for NaN, one row alone or an unknown kernel."""
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2)
         check_classification_targets(y)
@@ -259,21 +262,21 @@ class KernelRidgeClassifier(ClassifierMixin, _KernelRidge):  # type: ignore[misc
         self.scale_, self.bias_ = calibrate(left_out, codes[rows])
         return self
 
-    def _logits(self, X: ArrayLike) -> NDArray[np.float64]:
+    def _logits(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         return self.scale_ * self._response(X) + self.bias_
 
-    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Logits, (n, n_classes); for two classes (n,), that of the second against the first."""
         logits = self._logits(X)
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probabilities, (n, n_classes)."""
         return np.asarray(softmax(self._logits(X), axis=1))
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
+    def predict(self, X: Any) -> NDArray[Any]:
         """The most probable labels, (n,)."""
         codes = self._logits(X).argmax(axis=1)
         return np.asarray(self.classes_[codes])
@@ -287,7 +290,7 @@ class KernelRidgeRegressor(RegressorMixin, _KernelRidge):  # type: ignore[misc]
     variance), n_train_.
     """
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: Any, y: Any) -> Self:
         """y: (n,) numbers. Raises ValueError for NaN, one row alone or an unknown kernel."""
         X, y = validate_data(
             self, X, y, dtype=[np.float64, np.float32], ensure_min_samples=2, y_numeric=True
@@ -298,7 +301,7 @@ class KernelRidgeRegressor(RegressorMixin, _KernelRidge):  # type: ignore[misc]
         self._fit(X, ((y - self.mean_) / self.deviation_)[:, None])
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+    def predict(self, X: Any) -> NDArray[np.float64]:
         """The regression function at X, (n,)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
@@ -314,16 +317,49 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     return squares.masked_fill_(squares < 8 * torch.finfo(a.dtype).eps * norms, 0)
 
 
-def least_error(K: Tensor, target: Tensor) -> tuple[float, float]:
-    """The least mean squared leave-one-out error over all penalties, and its penalty.
+def left_out(K: Tensor, target: Tensor) -> Tensor:
+    """What rows are missed by when left out, (penalties, n, outputs); K: (n, n), all float64.
 
-    One eigendecomposition K = QΛQᵀ serves all of them. K: (n, n), target: (n, outputs), float64.
+    One eigendecomposition K = QΛQᵀ serves all penalties.
     """
     values, Q = torch.linalg.eigh(K)
     shrunk = 1 / (values.clamp(min=0)[:, None] + torch.as_tensor(PENALTIES).to(K))
     dual = torch.tensordot(Q, shrunk[:, :, None] * (Q.T @ target)[:, None, :], dims=1)
-    miss = dual / (Q.square() @ shrunk)[:, :, None]
-    errors = miss.square().sum(2).mean(0).cpu().numpy()
+    miss: Tensor = dual / (Q.square() @ shrunk)[:, :, None]
+    return miss.movedim(1, 0)
+
+
+def ridge_left_out(phi: Tensor, target: Tensor, values: Tensor, coefficients: Tensor) -> Tensor:
+    """The same for ridge on features in the basis where their Gram matrix is diag(values).
+
+    A row misses by its residual / (1 - h), with the leverage h = Σ_j φ_j² / (values_j + p).
+    """
+    shrunk = 1 / (values.clamp(min=0)[:, None] + torch.as_tensor(PENALTIES).to(values))
+    weights = shrunk[:, :, None] * coefficients[:, None, :]
+    residual = target[:, None, :] - torch.tensordot(phi.double(), weights, dims=1)
+    free = (1 - phi.double().square() @ shrunk).clamp(min=1e-6)
+    miss: Tensor = residual / free[:, :, None]
+    return miss.movedim(1, 0)
+
+
+def nystrom(K: Tensor, cross: Tensor, target: Tensor) -> Tensor:
+    """The same for a Nyström solution; K: (landmarks, landmarks), cross: (landmarks, n)."""
+    phi = torch.linalg.solve_triangular(nystrom_factor(K).to(cross), cross, upper=False)
+    values, V = torch.linalg.eigh((phi @ phi.T).double())
+    coefficients = V.T @ (phi.double() @ target)
+    return ridge_left_out(phi.T @ V.to(phi), target, values, coefficients)
+
+
+def nystrom_factor(K: Tensor) -> Tensor:
+    """The Cholesky factor of K, whose diagonal is raised by what float32 can't resolve."""
+    K.diagonal().add_(1e-6)
+    factor: Tensor = torch.linalg.cholesky(K)
+    return factor
+
+
+def least_error(miss: Tensor) -> tuple[float, float]:
+    """The least mean squared error and its penalty; miss: (penalties, n, outputs)."""
+    errors = miss.square().sum(2).mean(1).cpu().numpy()
     # The curve is flat: of penalties that are as good, the largest gives the most stable solution.
     return float(errors.min()), float(PENALTIES[errors <= 1.001 * errors.min()].max())
 

@@ -24,7 +24,6 @@ class Run:
     boards: list[Board]
     outcomes: list[Outcome]
     notes: list[str] = field(default_factory=list)
-    not_kept: str = ""
 
 
 def find(name: str) -> Benchmark:
@@ -97,7 +96,7 @@ def climb(
         for name in target.datasets
         if (of_one := [o for o in report.outcomes if o.trial.dataset == name])
     ]
-    return Run(boards, report.outcomes, report.notes, report.not_kept)
+    return Run(boards, report.outcomes, report.notes)
 
 
 def run(

@@ -31,8 +31,6 @@ class Report:
     outcomes: list[Outcome]
     computed: int = 0
     notes: list[str] = field(default_factory=list)
-    # Work was computed but could not be kept (a full disk): the boards are right, the run is not.
-    not_kept: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Finished:
     outcome: Outcome
     trace: str = ""
     not_kept: str = ""
-    notes: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 def run(
@@ -62,17 +60,15 @@ def run(
     jobs = jobs or min(cores, 8)
     threads = max(1, cores // jobs)
     report = Report([])
+    not_kept = ""
     found: dict[Trial, Outcome] = {}
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        hashes = {name: suite.get("baselines", name).hash for name in {t.rung for t in plan}}
-        for trial in plan:
-            outcome: Outcome | None = home.find(
-                "trials", trials_room.key(trial, hashes[trial.rung]), Outcome.verify
-            )
-            if outcome is not None:
-                found[trial] = outcome
-    report.notes += [str(w.message) for w in caught]
+    hashes = {name: suite.get("baselines", name).hash for name in {t.rung for t in plan}}
+    for trial in plan:
+        outcome: Outcome | None = home.find(
+            "trials", trials_room.key(trial, hashes[trial.rung]), Outcome.verify
+        )
+        if outcome is not None:
+            found[trial] = outcome
 
     pending = [t for t in plan if t not in found]
     if pending:
@@ -83,12 +79,15 @@ def run(
             ):
                 found[trial] = finished.outcome
                 report.computed += 1
-                report.not_kept = report.not_kept or finished.not_kept
-                report.notes += finished.notes
+                not_kept = not_kept or finished.not_kept
+                for notice in finished.notices:
+                    warnings.warn(notice, home.Notice, stacklevel=2)
                 if finished.trace:
                     report.notes.append(
                         f"{trial}: {finished.outcome.status}; {log(trial, finished)}"
                     )
+    if not_kept:
+        warnings.warn(not_kept, home.NotKept, stacklevel=2)
     report.outcomes = [found[t] for t in plan]
     return report
 
@@ -132,8 +131,10 @@ def execute(
         while left:
             try:
                 with joblib.parallel_config("loky", inner_max_num_threads=threads):
+                    # Two workers at least: with one, joblib would run the trial in this process,
+                    # which must outlive it. pre_dispatch is what bounds the trials at a time.
                     done = joblib.Parallel(
-                        n_jobs=width,
+                        n_jobs=max(width, 2),
                         return_as="generator_unordered",
                         pre_dispatch=width,
                         batch_size=1,
@@ -175,12 +176,19 @@ def work(
             )
         except NotRunHere as error:
             outcome = without_predictions(trial, baseline, dataset, f"not run here: {error}")
+        except ModuleNotFoundError as error:
+            outcome = without_predictions(
+                trial, baseline, dataset, f"not run here: pip install {error.name}"
+            )
         except Exception as error:  # whatever a rung raises is its result
             cause = " ".join(f"{type(error).__name__}: {error}".split())
             outcome = without_predictions(trial, baseline, dataset, f"failed: {cause[:200]}")
             trace = traceback.format_exc()
-    kept = [str(w.message) for w in caught if issubclass(w.category, home.NotKept)]
-    return Finished(outcome, trace, kept[0] if kept else "")
+    # A warning ends with the worker: these are sent, to be warned of in the main process.
+    notices = {str(w.message): w.category for w in caught if issubclass(w.category, home.Notice)}
+    not_kept = [text for text, kind in notices.items() if issubclass(kind, home.NotKept)]
+    others = tuple(text for text in notices if text not in not_kept)
+    return Finished(outcome, trace, not_kept[0] if not_kept else "", others)
 
 
 def log(trial: Trial, finished: Finished) -> str:

@@ -72,7 +72,9 @@ def test_rows_are_ranked_with_the_statistics_of_the_intervals_room() -> None:
     board = Board.from_outcomes(outcomes())
     assert [row.rank for row in board.rows] == [1, 2, 3, 4]
     tables = [
-        np.stack([o.label == o.target for o in outcomes() if o.trial.rung == row.rung]).astype(float)
+        np.stack([o.label == o.target for o in outcomes() if o.trial.rung == row.rung]).astype(
+            float
+        )
         for row in board.rows
     ]
     for row, table, span in zip(board.rows, tables, rank_intervals(tables), strict=True):
@@ -112,8 +114,12 @@ def test_regression_ranks_small_errors_first() -> None:
 
 def test_failures_stand_below_without_a_rank() -> None:
     failed = outcome("broken", 0, 1, status="failed: ValueError: no", ids=np.empty(0, str))
-    half = [outcome("half", 0, 0.9), dataclasses.replace(failed, trial=Trial(
-        "made", "f" * 64, "holdout", "half", None, 1)).sealed()]
+    half = [
+        outcome("half", 0, 0.9),
+        dataclasses.replace(
+            failed, trial=Trial("made", "f" * 64, "holdout", "half", None, 1)
+        ).sealed(),
+    ]
     board = Board.from_outcomes([*outcomes(), failed, *half])
     assert [row.rung for row in board.failures] == ["broken", "half"]
     assert all(row.rank is None for row in board.failures)
@@ -129,7 +135,9 @@ def test_failures_stand_below_without_a_rank() -> None:
     ],
 )
 def test_outcomes_of_different_things_share_no_board(changes: dict[str, object], says: str) -> None:
-    odd = outcome("odd", 0, 0.5, **({"trial": Trial("made", "f" * 64, "holdout", "odd", None, 0)} | changes))
+    odd = outcome(
+        "odd", 0, 0.5, **({"trial": Trial("made", "f" * 64, "holdout", "odd", None, 0)} | changes)
+    )
     with pytest.raises(RungError, match=says):
         Board.from_outcomes([*outcomes(), odd])
 
@@ -154,13 +162,18 @@ def test_json_has_the_agreed_schema() -> None:
         "device", "precision",
     }  # fmt: skip
     assert plain["reported"] == [{"title": "Deep thing", "score": 0.999, "source": "arXiv:1"}]
-    assert plain["rows"][0]["metrics"]["log_loss"]["low"] < plain["rows"][0]["metrics"]["log_loss"]["high"]
+    assert (
+        plain["rows"][0]["metrics"]["log_loss"]["low"]
+        < plain["rows"][0]["metrics"]["log_loss"]["high"]
+    )
     two = json.loads(render.render([Board.from_outcomes(outcomes())] * 2, "json"))
     assert [b["dataset"] for b in two] == ["made", "made"]
 
 
 def test_csv_has_a_line_a_row() -> None:
-    lines = list(csv.DictReader(io.StringIO(render.render([Board.from_outcomes(outcomes())], "csv"))))
+    lines = list(
+        csv.DictReader(io.StringIO(render.render([Board.from_outcomes(outcomes())], "csv")))
+    )
     assert [line["rung"] for line in lines][2:] == ["poor", "prior"]
     assert float(lines[0]["low"]) < float(lines[0]["score"]) < float(lines[0]["high"])
     assert float(lines[0]["below_p_value"]) > 0.05

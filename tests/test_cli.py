@@ -123,14 +123,25 @@ def test_ids_are_those_of_the_test_part(rung: Rung) -> None:
 def test_publish_and_board_agree(rung: Rung, suite_folder: Path, tmp_path: Path) -> None:
     write_table(suite_folder)
     to = tmp_path / "published"
-    done = rung("publish", "mine", "--suite", suite_folder, "--to", to, "--baselines", "random,prior")
+    done = rung(
+        "publish", "mine", "--suite", suite_folder, "--to", to, "--baselines", "random,prior"
+    )
     assert done.returncode == 0, done.stderr
     page = (to / "README.md").read_text()
     assert "Mine" in page
     assert "](mine/board.svg)" in page
     assert (to / "mine" / "board.svg").exists()
     ran = json.loads(
-        rung("run", "mine", "--suite", suite_folder, "--format", "json", "--baselines", "random,prior").stdout
+        rung(
+            "run",
+            "mine",
+            "--suite",
+            suite_folder,
+            "--format",
+            "json",
+            "--baselines",
+            "random,prior",
+        ).stdout
     )
     read = json.loads(rung("board", "mine", "--results", to, "--format", "json").stdout)
     assert read == ran

@@ -16,7 +16,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from rung.dataset import Dataset, Pictures
-from rung.sources import FileSource, Source, add_local, candidates
+from rung.fetch import candidates
+from rung.sources import FileSource, Source, add_local
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "datasets"

@@ -67,7 +67,7 @@ def test_a_failed_trial_is_kept_as_such(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", [0.2, 0.5, 0.8, 0.99])
 def test_a_damaged_file_is_named_and_never_believed(tmp_path: Path, where: float) -> None:
-    (path, *_) = results.write(outcomes(), tmp_path)
+    path, *_ = results.write(outcomes(), tmp_path)
     whole = bytearray(path.read_bytes())
     whole[int(where * len(whole))] ^= 0x10
     path.write_bytes(bytes(whole))
@@ -85,7 +85,7 @@ def outcomes_of(folder: Path) -> list[Outcome]:
 
 
 def test_a_changed_prediction_is_noticed(tmp_path: Path) -> None:
-    (path, *_) = results.write(outcomes(), tmp_path)
+    path, *_ = results.write(outcomes(), tmp_path)
     table_ = pq.read_table(path)
     right = table_["target"]
     forged = table_.set_column(
@@ -97,7 +97,7 @@ def test_a_changed_prediction_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_truncated_file_is_named(tmp_path: Path) -> None:
-    (path, *_) = results.write(outcomes(), tmp_path)
+    path, *_ = results.write(outcomes(), tmp_path)
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(RungError, match=path.name):
         results.read(tmp_path, "table_classification")

@@ -78,7 +78,9 @@ def test_a_failure_is_a_row_and_is_tried_again(rung: Rung, own: Path, tmp_path: 
 
 def test_the_death_of_a_worker_costs_one_row(rung: Rung, own: Path) -> None:
     write_rung(own, "killer", "import os\n    os.kill(os.getpid(), 9)")
-    done = rung("run", "mine", "--suite", own, "--baselines", "prior,killer,linear", "--format", "json")
+    done = rung(
+        "run", "mine", "--suite", own, "--baselines", "prior,killer,linear", "--format", "json"
+    )
     assert done.returncode == 1
     rows = board(done)
     assert rows["killer"]["status"] == "failed: its process was killed"
@@ -121,7 +123,10 @@ def test_a_killed_run_goes_on_where_it_was(own: Path, tmp_path: Path, home: Path
     command += ["--baselines", "slow,prior", "--seeds", "12", "--format", "json"]
     environment = {**os.environ, "RUNG_HOME": str(home)}
     process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        command,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     deadline = time.monotonic() + 60
@@ -146,6 +151,7 @@ def test_a_killed_run_goes_on_where_it_was(own: Path, tmp_path: Path, home: Path
         text=True,
     )
     clocks = ("fit_s", "predict_s", "peak_mib")
+
     def scores(text: str) -> object:
         return [{k: v for k, v in r.items() if k not in clocks} for r in json.loads(text)["rows"]]
 
@@ -165,7 +171,9 @@ def test_a_damaged_entry_is_noticed_and_redone(rung: Rung, own: Path, home: Path
     assert again.returncode == 0
     assert again.stderr.count("is damaged") == 2
     scores = [{k: r[k] for k in ("rung", "score", "low", "high")} for r in board(again).values()]
-    assert scores == [{k: r[k] for k in ("rung", "score", "low", "high")} for r in board(first).values()]
+    assert scores == [
+        {k: r[k] for k in ("rung", "score", "low", "high")} for r in board(first).values()
+    ]
     assert "damaged" not in rung(*run).stderr
 
 
@@ -185,7 +193,9 @@ def test_a_full_disk_costs_the_cache_not_the_board(rung: Rung, own: Path, home: 
     assert "RUNG_HOME" in full.stderr
     rows = board(full)
     assert rows["linear"]["status"] == "ok"
-    assert rows["prior"] == board(kept)["prior"] | {k: rows["prior"][k] for k in ("below", "rank", "rank_low", "rank_high")}
+    assert rows["prior"] == board(kept)["prior"] | {
+        k: rows["prior"][k] for k in ("below", "rank", "rank_low", "rank_high")
+    }
     assert board(rung(*run, "prior")) == board(kept)
 
 
@@ -202,8 +212,10 @@ def test_no_worker_is_left_behind(rung: Rung, own: Path) -> None:
     before = {p.pid for p in psutil.process_iter()}
     rung("run", "mine", "--suite", own, "--baselines", "random,prior")
     left = [
-        p for p in psutil.process_iter(["cmdline"])
-        if p.pid not in before and "loky" in " ".join(p.info["cmdline"] or [])
+        p
+        for p in psutil.process_iter(["cmdline"])
+        if p.pid not in before
+        and "loky" in " ".join(p.info["cmdline"] or [])
         and str(own) in " ".join(p.environ().values() if p.is_running() else [])
     ]
     assert left == []

@@ -20,7 +20,7 @@ def test_every_file_of_the_content_is_found_with_a_line_about_it() -> None:
         files = {p.stem for p in (ROOT / kind).glob("*.py") if not p.stem.startswith("_")}
         found = suite.entries(kind)  # type: ignore[arg-type]
         assert set(found) == files
-        assert all(20 < len(entry.doc) for entry in found.values())
+        assert all(len(entry.doc) > 20 for entry in found.values())
 
 
 def test_ladder_starts_with_guessing() -> None:
@@ -34,7 +34,9 @@ def test_content_imports_nothing_of_its_own_kind() -> None:
                 names = [node.module] if isinstance(node, ast.ImportFrom) else []
                 names += [a.name for a in node.names] if isinstance(node, ast.Import) else []
                 for name in names:
-                    assert not re.match(r"(rung\.suite|baselines|datasets|benchmarks)\b", name or "")
+                    assert not re.match(
+                        r"(rung\.suite|baselines|datasets|benchmarks)\b", name or ""
+                    )
 
 
 def test_the_engine_names_no_content() -> None:
@@ -47,7 +49,11 @@ def test_the_engine_names_no_content() -> None:
 
 @pytest.mark.parametrize("kind", ["rung", "data set", "benchmark"])
 def test_unknown_names_are_met_with_the_nearest(kind: str) -> None:
-    asked = {"rung": ("baselines", "linaer"), "data set": ("datasets", "digit"), "benchmark": ("benchmarks", "quik")}
+    asked = {
+        "rung": ("baselines", "linaer"),
+        "data set": ("datasets", "digit"),
+        "benchmark": ("benchmarks", "quik"),
+    }
     near = {"rung": "linear", "data set": "digits", "benchmark": "quick"}
     with pytest.raises(RungError, match=f"no {kind} named .* did you mean .*{near[kind]}"):
         suite.get(*asked[kind])  # type: ignore[arg-type]

@@ -23,9 +23,7 @@ def plan(dataset: Dataset, baseline: Baseline, **options: Any) -> Trial:
 
 
 def logistic(**changes: Any) -> Baseline:
-    return Baseline(
-        rung=2, title="It", make=lambda dataset, seed: LogisticRegression(), **changes
-    )
+    return Baseline(rung=2, title="It", make=lambda dataset, seed: LogisticRegression(), **changes)
 
 
 def test_outcome_has_the_test_part_in_order_with_cost_and_provenance() -> None:
@@ -186,7 +184,9 @@ def test_seeds_follow_the_axes_and_nothing_else(one: Trial, other: Trial) -> Non
 
 
 def test_seed_is_the_same_in_every_version() -> None:
-    assert BASE.seed == int(room.hashlib.sha256(b"digits/holdout/linear/0").hexdigest()[:8], 16) // 2
+    assert (
+        BASE.seed == int(room.hashlib.sha256(b"digits/holdout/linear/0").hexdigest()[:8], 16) // 2
+    )
 
 
 def test_plan_of_a_ladder() -> None:

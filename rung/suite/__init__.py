@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from rung.baseline import Baseline
 from rung.dataset import Dataset
-from rung.errors import NotRunHere, RungError, unknown
+from rung.errors import RungError, unknown
 
 Kind = Literal["baselines", "datasets", "benchmarks"]
 SINGULAR = {"baselines": "baseline", "datasets": "dataset", "benchmarks": "benchmark"}
@@ -57,14 +57,8 @@ class Entry:
         return digest.hexdigest()[:16]
 
     def load(self) -> Any:
-        """The object that the file defines.
-
-        Raises RungError where it doesn't define it, NotRunHere where a package is missing.
-        """
-        try:
-            module = importlib.import_module(f"rung.suite.{self.kind}.{self.name}")
-        except ModuleNotFoundError as error:
-            raise NotRunHere(f"pip install {error.name}") from error
+        """The object that the file defines. Raises RungError where it doesn't define it."""
+        module = importlib.import_module(f"rung.suite.{self.kind}.{self.name}")
         variable = SINGULAR[self.kind]
         if not hasattr(module, variable):
             raise RungError(f"{self.path} defines no `{variable}`; see the others in its folder")

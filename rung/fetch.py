@@ -1,0 +1,187 @@
+"""Where published files come from: RUNG_DATA, the downloads in the home, the network.
+
+Also the register of the users' own copies, which come before all of these (`rung data add`).
+"""
+
+from __future__ import annotations
+
+import functools
+import glob
+import hashlib
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from rung.errors import RungError
+from rung.home import Notice, home, unwritable
+
+# Called while a file comes in: its name, bytes so far, bytes in all (0 where the server is silent).
+Progress = Callable[[str, int, int], None]
+
+TIMEOUT_S = 30  # without a byte from the server
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A published file: its address, and the md5 (hex) of its content."""
+
+    url: str
+    md5: str
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(urlsplit(self.url).path).name
+
+
+def fetch(name: str, archive: Archive, alone: bool, progress: Progress | None) -> Path:
+    """The published file: from RUNG_DATA, from the downloads in the home, or downloaded now.
+
+    alone: it is all that the data set consists of, so a user may add it as a file.
+    """
+    others = []
+    for place in candidates(archive.name):
+        if md5(place) == archive.md5:
+            return place
+        others.append(place)
+    downloaded = home() / "downloads" / name / archive.name
+    if downloaded.is_file():
+        if md5(downloaded) == archive.md5:
+            return downloaded
+        warnings.warn(
+            f"{downloaded} is damaged (its md5 is wrong); it is downloaded again",
+            Notice,
+            stacklevel=2,
+        )
+    hint = (
+        f"get {archive.name} another way and say `rung data add {name} "
+        f"{'FILE' if alone else 'FOLDER'}`, or put it into a folder that RUNG_DATA names"
+    )
+    if others:
+        hint = (
+            f"{others[0]} has the right name but the md5 {md5(others[0])}, so it was not used; to "
+            f"use it as a local copy, say `rung data add {name} "
+            f"{others[0] if alone else others[0].parent}`"
+        )
+        warnings.warn(f"downloading {archive.url}: {hint}", Notice, stacklevel=2)
+    download(archive, downloaded, hint, progress)
+    return downloaded
+
+
+def candidates(name: str) -> Iterator[Path]:
+    """Files of this name in the folders of RUNG_DATA and in the folders directly inside them."""
+    for folder in filter(None, os.environ.get("RUNG_DATA", "").split(os.pathsep)):
+        top = Path(folder).expanduser().absolute()
+        for place in (top / name, *sorted(top.glob(f"*/{glob.escape(name)}"))):
+            if place.is_file():
+                yield place
+
+
+def download(archive: Archive, target: Path, hint: str, progress: Progress | None) -> None:
+    """Downloads to `target`, which appears only once it is whole and its md5 is right."""
+    import pooch
+    import requests
+
+    part = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False, suffix=".part") as file:
+            part = Path(file.name)
+            pooch.HTTPDownloader(
+                progressbar=ProgressBar(archive.name, progress) if progress else False,
+                chunk_size=2**17,
+                timeout=TIMEOUT_S,
+                headers={"Accept-Encoding": "identity"},  # the bytes as published, and their count
+            )(archive.url, file, None)
+        got = md5(part)
+        if got != archive.md5:
+            raise RungError(
+                f"{archive.url} came with the md5 {got} instead of {archive.md5} and was not kept; "
+                f"try again, or {hint}"
+            )
+        part.replace(target)
+    except requests.RequestException as error:
+        raise RungError(f"can't download {archive.url} ({reason(error)}); {hint}") from error
+    except OSError as error:
+        raise RungError(unwritable(target.parent, error)) from error
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)
+
+
+def reason(error: Exception) -> str:
+    """Why a download failed, in a few words: the texts of requests fill half a screen."""
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"the server says {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.Timeout) or "timed out" in str(error):
+        return f"no answer in {TIMEOUT_S} s"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke off"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    return type(error).__name__
+
+
+@dataclass
+class ProgressBar:
+    """What pooch calls while it downloads, passed on to a `Progress`."""
+
+    name: str
+    progress: Progress
+    total: int = 0
+    done: int = 0
+
+    def update(self, count: int) -> None:
+        self.done += count
+        self.progress(self.name, min(self.done, self.total or self.done), self.total)
+
+    def reset(self) -> None:
+        self.done = 0
+
+    def close(self) -> None: ...
+
+
+def md5(path: Path) -> str:
+    """The md5 of a file, worked out once in a process as long as size and time don't change."""
+    try:
+        status = path.stat()
+        return md5_of(str(path), status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise RungError(f"can't read {path} ({error.strerror})") from error
+
+
+@functools.lru_cache(maxsize=256)
+def md5_of(path: str, size: int, mtime_ns: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def local_copies() -> dict[str, str]:
+    """The users' own copies that `add_local` registered: name → absolute path."""
+    file = home() / "local.json"
+    try:
+        copies = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        copies = None
+    if not isinstance(copies, dict) or not all(isinstance(p, str) for p in copies.values()):
+        raise RungError(f"{file} is damaged; delete it and say `rung data add` again")
+    return copies
+
+
+def write_local_copies(copies: dict[str, str]) -> None:
+    file = home() / "local.json"
+    part = file.with_suffix(f".{os.getpid()}.part")
+    try:
+        part.write_text(json.dumps(copies, indent=1, sort_keys=True) + "\n")
+        part.replace(file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise RungError(unwritable(file, error)) from error

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from rung.suite.baselines.random_patches import RandomPatchesClassifier, RandomPatchesRegressor
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+
+from rung.errors import RungError
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def stripes(n, px=16, channels=3, seed=0):
+    """Noise with horizontal (0) or vertical (1) stripes of a random phase."""
+    random = np.random.default_rng(seed)
+    y = np.arange(n) % 2
+    wave = np.sin(np.arange(px)[None] * 1.3 + random.uniform(0, 6, n)[:, None])
+    picture = np.where(y[:, None, None] == 1, wave[:, None, :], wave[:, :, None])
+    noisy = 128 + 40 * picture[..., None] + 25 * random.normal(size=(n, px, px, channels))
+    return noisy.clip(0, 255).astype(np.uint8), y
+
+
+def test_digits():
+    digits = load_digits()
+    X = digits.images.astype(np.uint8)[..., None]
+    X.setflags(write=False)  # as prepared pictures come, memory-mapped
+    model = RandomPatchesClassifier(256, random_state=0).fit(X[:1200], digits.target[:1200])
+    assert model.score(X[1200:], digits.target[1200:]) > 0.95
+    assert not model.kernel_ridge_.mirrored_  # a mirrored 2 is no 2
+    assert model.n_train_ == 1200
+
+
+def test_mirror_images_are_learnt_where_classes_do_not_care():
+    X, y = stripes(120)
+    model = RandomPatchesClassifier(32, random_state=0).fit(X[:40], y[:40])
+    assert model.score(X[40:], y[40:]) > 0.95
+    even, odd = np.split(model._features(X), 2, axis=1)
+    image_even, image_odd = np.split(model._features(X[:, :, ::-1].copy()), 2, axis=1)
+    np.testing.assert_allclose(image_even, even, atol=1e-4)
+    np.testing.assert_allclose(image_odd, -odd, atol=1e-4)
+    assert np.abs(odd).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("shape", "patch"),
+    [((8, 8, 1), 3), ((28, 28, 1), 6), ((64, 64, 3), 6), ((2, 2, 1), 2), ((5, 9, 3), 3)],
+)
+def test_any_size_and_twenty_pictures(shape, patch):
+    X = np.random.default_rng(0).integers(0, 256, (20, *shape), dtype=np.uint8)
+    model = RandomPatchesClassifier(16, random_state=0).fit(X, np.arange(20) % 3)
+    assert model.patch_ == patch
+    P = model.predict_proba(X)
+    assert P.shape == (20, 3)
+    np.testing.assert_allclose(P.sum(axis=1), 1)
+    assert set(model.predict(X)) <= {0, 1, 2}
+
+
+def test_blank_pictures_are_no_trouble():
+    X = np.zeros((20, 8, 8, 3), np.uint8)
+    P = RandomPatchesClassifier(16, random_state=0).fit(X, np.arange(20) % 2).predict_proba(X)
+    np.testing.assert_allclose(P, 0.5, atol=0.05)
+
+
+def test_regression():
+    X, kind = stripes(200)
+    y = 10 + 5 * kind
+    model = RandomPatchesRegressor(32, random_state=0).fit(X[:80], y[:80])
+    assert model.score(X[80:], y[80:]) > 0.7
+
+
+def test_fewer_patches_where_features_would_not_fit(monkeypatch):
+    monkeypatch.setattr("rung.suite.baselines.random_patches.MOST_VALUES", 40 * 18 * 10)
+    X, y = stripes(40)
+    assert RandomPatchesClassifier(32, random_state=0).fit(X, y).n_patches_ == 10
+
+
+def test_same_seed_same_predictions_also_through_pickle():
+    X, y = stripes(60)
+    model = RandomPatchesClassifier(16, random_state=3)
+    first = model.fit(X, y).predict_proba(X)
+    again = clone(model).fit(X, y)
+    assert np.array_equal(again.predict_proba(X), first)
+    assert np.array_equal(pickle.loads(pickle.dumps(again)).predict_proba(X), first)
+    other = clone(model).set_params(random_state=4).fit(X, y)
+    assert not np.array_equal(other.predict_proba(X), first)
+
+
+def test_what_is_no_picture_is_said_in_one_line():
+    X, y = stripes(20)
+    for wrong in (X / 255, X[0], np.zeros((3, 4))):
+        with pytest.raises(RungError, match="random patches need pictures"):
+            RandomPatchesClassifier().fit(wrong, y[: len(wrong)])
+    model = RandomPatchesClassifier(16, random_state=0).fit(X, y)
+    with pytest.raises(RungError, match="resize them"):
+        model.predict(X[:, :12])

@@ -1,0 +1,142 @@
+"""The training loop: what it learns, what it leaves alone, when it stops."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from rung.training import one_cycle, outputs, seeded, train
+
+
+def data(n: int = 65) -> tuple[Tensor, Tensor]:
+    X = torch.randn(n, 3, generator=torch.Generator().manual_seed(0))
+    return X, X @ torch.tensor([[1.0], [-2.0], [0.5]])
+
+
+def mlp() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(3, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 1)
+    )
+
+
+def fitted(seed: int = 0, net: nn.Module | None = None, **options: object) -> nn.Module:
+    X, y = data()
+    arguments = {
+        "loss": nn.MSELoss(),
+        "epochs": 15,
+        "batch_size": 16,
+        "learning_rate": 0.05,
+        "weight_decay": 0.0,
+    } | options
+    with seeded(seed) as generator:
+        net = net or mlp()
+        train(net, X, y, generator=generator, **arguments)  # type: ignore[arg-type]
+    return net
+
+
+def test_learns_and_ends_in_eval_mode() -> None:
+    net = fitted()
+    X, y = data()
+    assert not any(module.training for module in net.modules())
+    assert nn.MSELoss()(outputs(net, X), y) < 0.1 * y.var()
+
+
+def test_same_seed_same_weights_and_another_seed_others() -> None:
+    first, again, other = (fitted(seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[k], again[k]) for k in first)
+    assert not torch.equal(first["0.weight"], other["0.weight"])
+
+
+def test_global_random_state_is_left_alone_and_not_used() -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first = fitted()
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(6)
+    assert torch.equal(fitted()[0].weight, first[0].weight)  # type: ignore[index]
+
+
+def test_weight_decay_leaves_norms_and_biases_alone() -> None:
+    net = mlp()
+    nn.init.ones_(net[0].bias)
+    start = {k: v.clone() for k, v in net.named_parameters()}
+    # A loss without slope: only weight decay can move anything.
+    fitted(net=net, loss=lambda out, y: 0 * out.mean(), weight_decay=0.1)
+    for name, parameter in net.named_parameters():
+        if parameter.ndim > 1:
+            assert parameter.norm() < 0.99 * start[name].norm(), name
+        else:
+            assert torch.equal(parameter, start[name]), name
+
+
+def test_every_row_once_an_epoch_and_no_batch_of_one() -> None:
+    seen: list[Tensor] = []
+
+    def spy(batch: Tensor, generator: torch.Generator, progress: float) -> Tensor:
+        seen.append(batch)
+        return batch
+
+    fitted(augment=spy, epochs=2)  # 65 rows in batches of 16 would leave one row over
+    assert [len(batch) for batch in seen] == [13] * 10
+    X, _ = data()
+    for part in (seen[:5], seen[5:]):
+        assert torch.equal(torch.cat(part).sort(0).values, X.sort(0).values)
+    assert not torch.equal(seen[0], seen[5])
+
+
+def test_augment_is_told_the_progress_and_its_batch_is_used() -> None:
+    told: list[float] = []
+
+    def blank(batch: Tensor, generator: torch.Generator, progress: float) -> Tensor:
+        told.append(progress)
+        return torch.zeros_like(batch)
+
+    net = fitted(augment=blank)
+    assert told == sorted(told)
+    assert told[0] == 0
+    assert 0.98 < told[-1] < 1
+    X, y = data()
+    assert nn.MSELoss()(outputs(net, X), y) > 0.5 * y.var()  # it never saw the rows
+
+
+def test_one_cycle_rises_to_one_and_falls_to_zero() -> None:
+    assert [one_cycle(t, 0.2) for t in (0, 0.1, 0.2, 0.6, 1)] == pytest.approx([0, 0.5, 1, 0.5, 0])
+
+
+def test_a_diverging_loss_stops_with_its_cause() -> None:
+    with pytest.raises(FloatingPointError, match=r"NaN or infinite in epoch \d+ of 15"):
+        fitted(net=nn.Linear(3, 1), learning_rate=1e6)
+
+
+def test_outputs_do_not_depend_on_the_batch_size_or_the_mode() -> None:
+    net = fitted()
+    X, _ = data()
+    whole = outputs(net, X)
+    net.train()
+    torch.testing.assert_close(outputs(net, X, batch_size=7), whole)
+    assert whole.shape == (65, 1)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_learns_on_a_gpu_and_leaves_its_random_state(precision: str) -> None:
+    X, y = (t.cuda() for t in data())
+    before = torch.cuda.get_rng_state()
+    with seeded(0, "cuda:0") as generator:
+        net = mlp().cuda()
+        train(
+            net,
+            X,
+            y,
+            loss=nn.MSELoss(),
+            epochs=15,
+            batch_size=16,
+            learning_rate=0.05,
+            weight_decay=0.0,
+            generator=generator,
+            precision=precision,
+        )
+    assert torch.equal(torch.cuda.get_rng_state(), before)
+    assert nn.MSELoss()(outputs(net, X, precision=precision), y) < 0.1 * y.var()
