@@ -39,7 +39,8 @@ BLOCK = 2_048  # rows and columns of a kernel matrix that are made at a time
 class _KernelRidge(BaseEstimator):  # type: ignore[misc]
     """What the classifier and the regressor share: several targets with one kernel.
 
-    kernel: "rbf" exp(-d²/2s²), "laplacian" exp(-d/s), d Euclidean, or "auto", the better one.
+    kernel: "rbf" exp(-d²/2s²), "laplacian" exp(-d/s), d Euclidean, or "auto": the better
+    one, and above max_exact rows "rbf".
     max_exact: rows up to which the solution is exact (memory grows with their square).
     n_landmarks: landmarks of the Nyström solution above that.
     n_odd: how many of the last features change sign, all together, in the mirror image of an
@@ -117,7 +118,9 @@ class _KernelRidge(BaseEstimator):  # type: ignore[misc]
         # More than half of the rows may be duplicates, or all of them.
         median = float(upper.median().sqrt()) or float(upper.mean().sqrt()) or 1.0
         found = []
-        for kernel in BANDWIDTHS if self.kernel == "auto" else (self.kernel,):
+        # A Laplacian kernel's spectrum decays too slowly for landmarks to span its functions.
+        able = tuple(BANDWIDTHS) if exact else ("rbf",)
+        for kernel in able if self.kernel == "auto" else (self.kernel,):
             for bandwidth in (multiple * median for multiple in BANDWIDTHS[kernel]):
                 pair = [apply_kernel(m.clone(), kernel, bandwidth) for m in (squared, cross)]
                 found.append((*error(*pair), kernel, bandwidth))

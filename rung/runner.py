@@ -165,6 +165,11 @@ def work(
     trial: Trial, baseline: Baseline, dataset: Dataset, rung_hash: str, threads: int
 ) -> Finished:
     """One trial, in a worker process. What goes wrong in the rung becomes a row, not an exception."""
+    from joblib.externals.loky import process_executor
+
+    # Where psutil is installed, loky ends a worker that has grown by 300 MB, and the pool goes on
+    # with one fewer. Trials grow by more than that (torch alone is as large) and are measured.
+    process_executor._USE_PSUTIL = False
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         trace = ""
