@@ -138,7 +138,9 @@ def execute(
                         return_as="generator_unordered",
                         pre_dispatch=width,
                         batch_size=1,
-                    )(queue(left))
+                    )(
+                        queue(tuple(left))
+                    )  # a copy: `left` shrinks while it is read
                     for finished in done:
                         trial = finished.outcome.trial
                         left.remove(trial)

@@ -114,7 +114,10 @@ def write_table(folder: Path, name: str = "mine", n: int = 60) -> Path:
     rng = np.random.default_rng(0)
     kind = np.arange(n) % 2
     X = rng.normal(size=(n, 3)) + 1.5 * kind[:, None]
-    lines = [f"{a:.4f},{b:.4f},{c:.4f},{'yes' if k else 'no'}" for (a, b, c), k in zip(X, kind)]
+    lines = [
+        f"{a:.4f},{b:.4f},{c:.4f},{'yes' if k else 'no'}"
+        for (a, b, c), k in zip(X, kind, strict=True)
+    ]
     (folder / "datasets" / "mine.csv").write_text("\n".join(["a,b,c,kind", *lines]) + "\n")
     path = folder / "datasets" / f"{name}.py"
     path.write_text(CSV_DATA)

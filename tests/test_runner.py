@@ -203,6 +203,7 @@ def test_progress_says_what_is_done_and_what_is_left(rung: Rung, own: Path) -> N
     done = rung("run", "mine", "--suite", own, "--baselines", "random,prior")
     lines = [line for line in done.stderr.splitlines() if "/4 mine" in line]
     assert [line.split("/")[0] for line in lines] == ["1", "2", "3", "4"]
+    assert len({line.partition(" ")[2] for line in lines}) == 4
     assert "left" in lines[0]
     assert "left" not in lines[-1]
 
