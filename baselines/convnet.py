@@ -210,7 +210,7 @@ class _Convnet(BaseEstimator):  # type: ignore[misc]
                 y.to(self.device),
                 loss=loss,
                 epochs=self.epochs_,
-                batch_size=min(max(n // 16, 8), 64),
+                batch_size=min(max(n // 16, 8), 32),
                 learning_rate=self._learning_rate,
                 weight_decay=WEIGHT_DECAY,
                 generator=generator,
@@ -242,7 +242,7 @@ class _Convnet(BaseEstimator):  # type: ignore[misc]
 class ConvnetClassifier(ClassifierMixin, _Convnet):  # type: ignore[misc]
     """A small residual net for classes. After fit: classes_, net_, epochs_, n_train_."""
 
-    _learning_rate = 0.15
+    _learning_rate = 0.1
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """y: (n,) labels. Raises RungError if X holds no pictures, FloatingPointError for NaN."""

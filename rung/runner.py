@@ -133,15 +133,14 @@ def execute(
                 with joblib.parallel_config("loky", inner_max_num_threads=threads):
                     # Two workers at least: with one, joblib would run the trial in this process,
                     # which must outlive it. pre_dispatch is what bounds the trials at a time.
-                    done = joblib.Parallel(
+                    pool = joblib.Parallel(
                         n_jobs=max(width, 2),
                         return_as="generator_unordered",
                         pre_dispatch=width,
                         batch_size=1,
-                    )(
-                        queue(tuple(left))
-                    )  # a copy: `left` shrinks while it is read
-                    for finished in done:
+                    )
+                    # From a copy: `left` shrinks while the queue is read.
+                    for finished in pool(queue(tuple(left))):
                         trial = finished.outcome.trial
                         left.remove(trial)
                         shown.finished(trial, finished.outcome)
