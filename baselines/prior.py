@@ -15,6 +15,11 @@ from rung import Baseline, Dataset
 class MeanRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Predicts the mean of the training targets, and their standard deviation as its error."""
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.regressor_tags.poor_score = True  # it does not look at the input
+        return tags
+
     def fit(self, X: Any, y: Any) -> MeanRegressor:
         _, y = validate_data(self, X, y, y_numeric=True)
         self.mean_, self.std_ = float(np.mean(y)), float(np.std(y)) or 1.0

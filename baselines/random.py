@@ -19,6 +19,11 @@ class DrawRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(self, random_state: int | None = None) -> None:
         self.random_state = random_state
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.regressor_tags.poor_score = True  # it does not look at the input
+        return tags
+
     def fit(self, X: Any, y: Any) -> DrawRegressor:
         _, self.targets_ = validate_data(self, X, y, y_numeric=True)
         return self
