@@ -22,6 +22,7 @@ class DrawRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.regressor_tags.poor_score = True  # it does not look at the input
+        tags.non_deterministic = True  # nor do the same rows get the same answer
         return tags
 
     def fit(self, X: Any, y: Any) -> DrawRegressor:
