@@ -35,9 +35,10 @@ class Report:
 
 @dataclass(frozen=True)
 class Finished:
-    """What a worker sends back of a trial."""
+    """What a worker sends back of a trial. seconds: what it took there, loading and all."""
 
     outcome: Outcome
+    seconds: float = 0.0
     trace: str = ""
     not_kept: str = ""
     notices: tuple[str, ...] = ()
@@ -143,7 +144,7 @@ def execute(
                     for finished in pool(queue(tuple(left))):
                         trial = finished.outcome.trial
                         left.remove(trial)
-                        shown.finished(trial, finished.outcome)
+                        shown.finished(trial, finished)
                         yield trial, finished
             except BrokenProcessPool as error:
                 # A worker was killed, and with it the pool. Go on one trial at a time, so that
@@ -156,8 +157,9 @@ def execute(
                         datasets[trial.dataset],
                         "failed: its process was killed",
                     )
-                    shown.finished(trial, outcome)
-                    yield trial, Finished(outcome, trace=str(error))
+                    died = Finished(outcome, trace=str(error))
+                    shown.finished(trial, died)
+                    yield trial, died
                 width = 1
                 shown.forget()
 
@@ -171,6 +173,7 @@ def work(
     # Where psutil is installed, loky ends a worker that has grown by 300 MB, and the pool goes on
     # with one fewer. Trials grow by more than that (torch alone is as large) and are measured.
     process_executor._USE_PSUTIL = False
+    start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         trace = ""
@@ -194,7 +197,13 @@ def work(
     notices = {str(w.message): w.category for w in caught if issubclass(w.category, home.Notice)}
     not_kept = [text for text, kind in notices.items() if issubclass(kind, home.NotKept)]
     others = tuple(text for text in notices if text not in not_kept)
-    return Finished(outcome, trace, not_kept[0] if not_kept else "", others)
+    return Finished(
+        outcome,
+        time.perf_counter() - start,
+        trace,
+        not_kept[0] if not_kept else "",
+        others,
+    )
 
 
 def log(trial: Trial, finished: Finished) -> str:
@@ -223,7 +232,6 @@ class Progress:
         for trial, outcome in found.items():
             self._learn(trial, outcome.cost.get("fit_s"))
         self.bar: Bar | None = None
-        self.start = time.perf_counter()
 
     def __enter__(self) -> Progress:
         if self.mode == "auto" and sys.stderr.isatty():
@@ -264,17 +272,18 @@ class Progress:
         if self.bar is not None:
             self.say(self._status())
 
-    def finished(self, trial: Trial, outcome: Outcome) -> None:
+    def finished(self, trial: Trial, finished: Finished) -> None:
         self.done += 1
         self.left.remove(trial)
-        took = time.perf_counter() - self.running.pop(trial, time.perf_counter())
-        self._learn(trial, took)
+        self.running.pop(trial, None)
+        self._learn(trial, finished.seconds)
         if self.bar is not None:
             self.bar.update(self.task, completed=self.done)
             self.say(self._status())
         elif self.mode != "none":
-            state = "" if outcome.ok else f" {outcome.status}"
-            self.say(f"{self.done}/{self.total} {trial} {took:.1f} s{state}{self._eta()}")
+            state = "" if finished.outcome.ok else f" {finished.outcome.status}"
+            took = f"{finished.seconds:.1f} s"
+            self.say(f"{self.done}/{self.total} {trial} {took}{state}{self._eta()}")
 
     def forget(self) -> None:
         """Nothing runs any more: the workers died."""
