@@ -7,13 +7,13 @@ nox.options.sessions = ["ladder"]
 nox.options.reuse_venv = "yes"
 
 
-def install(session: nox.Session, *extras: str) -> None:
+def install(session: nox.Session, extra: str = "") -> None:
     """Installs the checkout with pinned versions, unless that was done for these very files."""
     wanted = b"".join(Path(f).read_bytes() for f in ("pyproject.toml", "constraints.txt"))
     stamp = Path(session.virtualenv.location) / "installed"
-    digest = hashlib.sha256(wanted + repr(extras).encode()).hexdigest()
+    digest = hashlib.sha256(wanted + extra.encode()).hexdigest()
     if not stamp.exists() or stamp.read_text() != digest:
-        session.install("-c", "constraints.txt", "-e", f".[{','.join(extras)}]")
+        session.install("-c", "constraints.txt", "-e", f".[{extra}]" if extra else ".")
         stamp.write_text(digest)
 
 
