@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from conftest import write_rung, write_table
 
@@ -209,7 +210,6 @@ def test_progress_says_what_is_done_and_what_is_left(rung: Rung, own: Path) -> N
 
 
 def test_no_worker_is_left_behind(rung: Rung, own: Path) -> None:
-    psutil = pytest.importorskip("psutil")
     before = {p.pid for p in psutil.process_iter()}
     rung("run", "mine", "--suite", own, "--baselines", "random,prior")
     left = [
