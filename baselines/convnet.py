@@ -17,8 +17,10 @@ from torch.nn.functional import interpolate, relu
 from rung.baseline import Baseline
 from rung.dataset import Dataset
 from rung.errors import RungError
+from rung.features import checked_pictures
 from rung.training import Loss, outputs, seeded, train
 
+NEEDS = "the convnet needs"  # how the error for other input begins
 WEIGHT_DECAY = 5e-4
 LABEL_SMOOTHING = 0.1
 MOST_EPOCHS = 20
@@ -184,7 +186,7 @@ class _Convnet(BaseEstimator):  # type: ignore[misc]
         self.precision = precision
 
     def _fit(self, X: ArrayLike, y: Tensor, n_outputs: int, loss: Loss) -> Self:
-        pictures = checked(X)
+        pictures = checked_pictures(X, NEEDS)
         if len(pictures) != len(y) or len(pictures) < 2:
             raise RungError(
                 f"the convnet got {len(pictures)} pictures and {len(y)} targets; "
@@ -223,11 +225,7 @@ class _Convnet(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: ArrayLike) -> Tensor:
         """What the net says, (n, n_outputs) float64."""
         check_is_fitted(self)
-        pictures = checked(X)
-        if pictures.shape[1:] != self.shape_:
-            raise RungError(
-                f"pictures of shape {pictures.shape[1:]}, but trained on {self.shape_}; resize them"
-            )
+        pictures = checked_pictures(X, NEEDS, self.shape_)
         net = copy.deepcopy(self.net_).to(self.device)
         return outputs(net, self._tensor(pictures), precision=self.precision).cpu().double()
 
@@ -274,13 +272,3 @@ class ConvnetRegressor(RegressorMixin, _Convnet):  # type: ignore[misc]
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Numbers, (n,)."""
         return np.asarray(self._outputs(X)[:, 0] * self.scale_ + self.mean_)
-
-
-def checked(X: ArrayLike) -> NDArray[np.uint8]:
-    pictures = np.asarray(X)
-    if pictures.ndim != 4 or pictures.dtype != np.uint8 or not pictures.size:
-        raise RungError(
-            f"the convnet needs pictures, (n, height, width, channels) uint8, not "
-            f"{pictures.dtype} of shape {pictures.shape}; use another rung for other data"
-        )
-    return pictures

@@ -16,9 +16,10 @@ from torch.nn.functional import adaptive_avg_pool2d, unfold
 from rung.baseline import Baseline
 from rung.dataset import Dataset
 from rung.device import autocast
-from rung.errors import RungError
+from rung.features import checked_pictures
 from rung.kernels import KernelRidgeClassifier, KernelRidgeRegressor, full_float32
 
+NEEDS = "random patches need"  # how the error for other input begins
 PATCH = 6  # side of a patch; a quarter of the picture's side where that is less, but at least 3
 GRID = 3  # responses are averaged over a GRID × GRID grid
 THRESHOLD = 1.0  # responses nearer to 0 count as none
@@ -72,7 +73,7 @@ class _RandomPatches(BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """y: (n,) labels or numbers. Raises RungError if X holds no pictures."""
-        pictures = checked(X)
+        pictures = checked_pictures(X, NEEDS)
         self.shape_, self.n_features_in_ = pictures.shape[1:], pictures[0].size
         random = check_random_state(self.random_state)
         pairs = min(self.n_patches, MOST_VALUES // (2 * GRID**2 * len(pictures))) // 2
@@ -146,11 +147,7 @@ class _RandomPatches(BaseEstimator):  # type: ignore[misc]
     def _apply(self, method: str, X: ArrayLike) -> NDArray[Any]:
         """The kernel ridge's `method` for these pictures, some at a time to bound the memory."""
         check_is_fitted(self)
-        pictures = checked(X)
-        if pictures.shape[1:] != self.shape_:
-            raise RungError(
-                f"pictures of shape {pictures.shape[1:]}, but trained on {self.shape_}; resize them"
-            )
+        pictures = checked_pictures(X, NEEDS, self.shape_)
         answers = [
             getattr(self.kernel_ridge_, method)(
                 (self._features(pictures[i : i + 2_048]) - self.mean_) / self.scale_
@@ -183,17 +180,6 @@ class RandomPatchesRegressor(RegressorMixin, _RandomPatches):  # type: ignore[mi
     """Random patches for a number."""
 
     _ridge = KernelRidgeRegressor
-
-
-def checked(X: ArrayLike) -> NDArray[np.uint8]:
-    """X as pictures, or an error that says what is wrong with it."""
-    pictures = np.asarray(X)
-    if pictures.ndim != 4 or pictures.dtype != np.uint8 or not len(pictures):
-        raise RungError(
-            f"random patches need pictures, (n, height, width, channels) uint8, not "
-            f"{pictures.dtype} of shape {pictures.shape}; use another rung for other data"
-        )
-    return pictures
 
 
 def contrast_normalized(patches: Tensor) -> Tensor:

@@ -6,13 +6,14 @@ import hashlib
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import validate_data
 
 from rung import home
 from rung.baseline import Needs
 from rung.dataset import Dataset, Pictures
+from rung.errors import RungError
 
 
 def pixels(dataset: Dataset, px: int) -> NDArray[np.uint8]:
@@ -36,6 +37,26 @@ def pixels(dataset: Dataset, px: int) -> NDArray[np.uint8]:
 
     key = {"fingerprint": dataset.fingerprint, "px": px, "version": 1}
     return home.cached("pixels", key, decode, check)[0]
+
+
+def checked_pictures(
+    X: ArrayLike, needs: str, shape: tuple[int, ...] | None = None
+) -> NDArray[np.uint8]:
+    """X as (n, height, width, channels) uint8, or an error; `needs` begins it ("the convnet needs").
+
+    Raises RungError for anything else, and for pictures of another shape than those trained on.
+    """
+    pictures = np.asarray(X)
+    if pictures.ndim != 4 or pictures.dtype != np.uint8 or not pictures.size:
+        raise RungError(
+            f"{needs} pictures, (n, height, width, channels) uint8, not "
+            f"{pictures.dtype} of shape {pictures.shape}; use another rung for other data"
+        )
+    if shape is not None and pictures.shape[1:] != shape:
+        raise RungError(
+            f"pictures of shape {pictures.shape[1:]}, but trained on {shape}; resize them"
+        )
+    return pictures
 
 
 def _shrink(array: NDArray[np.uint8], px: int) -> NDArray[np.uint8]:

@@ -29,19 +29,18 @@ class Report:
     """What a run has to show: outcomes in the order of the trials, and what to tell the user."""
 
     outcomes: list[Outcome]
-    computed: int = 0
     notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a worker sends back of a trial. seconds: what it took there, loading and all."""
+    """What a worker sends back of a trial. seconds: what it took there, loading and all.
+    notices: warnings end with the worker; these are warned of anew in the main process."""
 
     outcome: Outcome
     seconds: float = 0.0
     trace: str = ""
-    not_kept: str = ""
-    notices: tuple[str, ...] = ()
+    notices: tuple[tuple[str, type[home.Notice]], ...] = ()
 
 
 def run(
@@ -61,7 +60,6 @@ def run(
     jobs = jobs or min(cores, 8)
     threads = max(1, cores // jobs)
     report = Report([])
-    not_kept = ""
     found: dict[Trial, Outcome] = {}
     hashes = {name: suite.get("baselines", name).hash for name in {t.rung for t in plan}}
     for trial in plan:
@@ -79,16 +77,12 @@ def run(
                 pending, datasets, baselines, hashes, jobs, threads, shown
             ):
                 found[trial] = finished.outcome
-                report.computed += 1
-                not_kept = not_kept or finished.not_kept
-                for notice in finished.notices:
-                    warnings.warn(notice, home.Notice, stacklevel=2)
+                for text, kind in finished.notices:
+                    warnings.warn(text, kind, stacklevel=2)
                 if finished.trace:
                     report.notes.append(
                         f"{trial}: {finished.outcome.status}; {log(trial, finished)}"
                     )
-    if not_kept:
-        warnings.warn(not_kept, home.NotKept, stacklevel=2)
     report.outcomes = [found[t] for t in plan]
     return report
 
@@ -193,17 +187,8 @@ def work(
             cause = " ".join(f"{type(error).__name__}: {error}".split())
             outcome = without_predictions(trial, baseline, dataset, f"failed: {cause[:200]}")
             trace = traceback.format_exc()
-    # A warning ends with the worker: these are sent, to be warned of in the main process.
     notices = {str(w.message): w.category for w in caught if issubclass(w.category, home.Notice)}
-    not_kept = [text for text, kind in notices.items() if issubclass(kind, home.NotKept)]
-    others = tuple(text for text in notices if text not in not_kept)
-    return Finished(
-        outcome,
-        time.perf_counter() - start,
-        trace,
-        not_kept[0] if not_kept else "",
-        others,
-    )
+    return Finished(outcome, time.perf_counter() - start, trace, tuple(notices.items()))
 
 
 def log(trial: Trial, finished: Finished) -> str:

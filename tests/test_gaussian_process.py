@@ -47,14 +47,6 @@ class Reference(gpytorch.models.ExactGP):
         return gpytorch.distributions.MultivariateNormal(self.mean_module(X), covariance)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def blobs():
     return make_blobs(n_samples=[60, 40, 20, 10], n_features=20, cluster_std=6, random_state=1)

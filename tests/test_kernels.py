@@ -18,14 +18,6 @@ from rung.kernels import KernelRidgeClassifier, KernelRidgeRegressor
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def wave(n, seed=0, noise=0.1):
     """n points in a square and a smooth function of them."""
     random = np.random.default_rng(seed)

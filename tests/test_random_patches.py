@@ -4,7 +4,6 @@ import pickle
 
 import numpy as np
 import pytest
-import torch
 from rung.suite.baselines.random_patches import RandomPatchesClassifier, RandomPatchesRegressor
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -12,14 +11,6 @@ from sklearn.datasets import load_digits
 from rung.errors import RungError
 
 pytestmark = pytest.mark.filterwarnings("error")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def stripes(n, px=16, channels=3, seed=0):
