@@ -20,7 +20,7 @@ class NotRunHere(RungError):
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> RungError:
     """The error for a name that nobody has: names the nearest ones, or all of a few."""
-    names = sorted(known)
+    names = sorted(set(known))
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if near:
         hint = f"did you mean {' or '.join(near)}?"
