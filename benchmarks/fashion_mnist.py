@@ -1,11 +1,13 @@
 """The ladder on Fashion-MNIST, official split, three seeds."""
 
-from rung import Benchmark, Reported
+from rung import Benchmark, Reported, Variant
 
 LIST = "github.com/zalandoresearch/fashion-mnist"
 benchmark = Benchmark(
     datasets=["fashion_mnist"],
     seeds=3,
+    # Eight epochs instead of five: .933 against .927 on 10,000 rows cut from the training part.
+    variants=[Variant("convnet", parameters={"epochs": 8})],
     reported=[
         Reported("WRN-28-10", 0.959, LIST),
         Reported("ResNet-18", 0.949, LIST),
