@@ -1,0 +1,42 @@
+"""The interval of a mean over repeated splits of the same examples."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from rung.intervals.interval import Interval, Scale, as_table, check_level, t_interval
+
+
+def resampled_interval(
+    scores: ArrayLike,
+    n_train: float,
+    n_test: float,
+    level: float = 0.95,
+    scale: Scale = "identity",
+) -> Interval:
+    """The corrected resampled interval (Nadeau and Bengio 2003, Machine Learning 52, sec. 3.5).
+
+    scores: (n_splits,), or (n_seeds, n_splits): one score, or one difference, for each split;
+    seeds are averaged in each split. n_train, n_test: examples that each split trains and tests on.
+
+    The splits share examples, so their scores are correlated, and the naive variance s^2/J of J
+    splits is far too small; it is replaced by (1/J + n_test/n_train) s^2 with J - 1 degrees of
+    freedom. p_value: of no difference from zero. Holds where scores of two splits correlate by at
+    most n_test/(n_test + n_train), as is usual for stable learners; it does not cover the choice
+    of the data set. Raises ValueError for fewer than two splits.
+    """
+    check_level(level)
+    table = as_table(scores)
+    by_split = table.mean(axis=0)
+    j = len(by_split)
+    if j < 2 or n_train <= 0 or n_test <= 0:
+        raise ValueError("two or more splits, with examples to train and to test on, are needed")
+    estimate = float(by_split.mean())
+    se = float(np.sqrt((1 / j + n_test / n_train) * by_split.var(ddof=1)))
+    low, high = t_interval(estimate, se, j - 1, level, scale)
+    p_value = float(2 * stats.t.sf(abs(estimate) / se, j - 1)) if se > 0 else float(estimate == 0)
+    return Interval(
+        estimate, low, high, level, se, None, "corrected resampled", p_value, df=float(j - 1)
+    )
