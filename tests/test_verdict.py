@@ -43,7 +43,8 @@ def verdict_of(
     )
 
 
-RIVALS = [Rival(f"r{i}", f"R{i}", answers(0.9 - 0.1 * i, 3, i)) for i in range(4)]
+SHARES = (0.99, 0.85, 0.75, 0.4)
+RIVALS = [Rival(f"r{i}", f"R{i}", answers(share, 3, i)) for i, share in enumerate(SHARES)]
 
 
 def test_comparisons_are_those_of_the_intervals_room() -> None:
@@ -70,10 +71,10 @@ def test_comparisons_are_those_of_the_intervals_room() -> None:
 
 def test_what_would_be_seen_counts_the_correction() -> None:
     mine = answers(0.8, 2, 9)
-    alone = verdict_of(mine, RIVALS[:1]).to_beat
-    plain = minimum_detectable_difference(difference_interval(mine, RIVALS[0].values))
+    alone = verdict_of(mine, RIVALS[1:2]).to_beat
+    plain = minimum_detectable_difference(difference_interval(mine, RIVALS[1].values))
     assert alone.minimum_detectable_difference == plain
-    among = verdict_of(mine, [RIVALS[0]] * 4).to_beat
+    among = verdict_of(mine, [RIVALS[1]] * 4).to_beat
     assert among.minimum_detectable_difference > plain
 
 
