@@ -48,6 +48,13 @@ def board(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def beat(session: nox.Session) -> None:
+    """Compare predictions of your own with the published board."""
+    install(session)
+    session.run("rung", "beat", *session.posargs)
+
+
+@nox.session(default=False)
 def publish(session: nox.Session) -> None:
     """Run a benchmark and write its outcomes and boards to results/."""
     install(session)

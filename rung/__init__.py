@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rung.errors import NotRunHere, RungError
     from rung.ladder import run
     from rung.suite import load
+    from rung.verdict import Verdict
 
 # Where each public name lives. Imported on first use, so that `rung --help` is quick.
 _PUBLIC = {
@@ -28,6 +29,7 @@ _PUBLIC = {
     "RungError": "errors",
     "Split": "dataset",
     "Variant": "benchmark",
+    "Verdict": "verdict",
     "intervals": "",
     "load": "suite",
     "run": "ladder",
@@ -42,6 +44,7 @@ __all__ = [
     "RungError",
     "Split",
     "Variant",
+    "Verdict",
     "intervals",
     "load",
     "run",

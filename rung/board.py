@@ -8,14 +8,16 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
-from rung import intervals
+from rung import intervals, predictions, verdict
 from rung.benchmark import Reported
 from rung.errors import RungError
 from rung.intervals import Interval
 from rung.metrics import DECLARED, METRICS, Metric, Predictions
 from rung.trial import Outcome
+from rung.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +61,14 @@ class Row:
         """The primary metric."""
         return next(iter(self.scores.values()))
 
+    @property
+    def full_title(self) -> str:
+        """With the settings that tell variants of a rung apart."""
+        settings = [f"{k} {v}" for k, v in self.parameters.items()]
+        if self.train_size is not None:
+            settings.append(f"{self.train_size} rows")
+        return self.title + (f" ({', '.join(settings)})" if settings else "")
+
     def as_dict(self) -> dict[str, Any]:
         """The row as plain data, for JSON."""
         score = self.score if self.ok else None
@@ -93,10 +103,15 @@ class Row:
         return plain | others
 
 
+def no_ids() -> NDArray[np.str_]:
+    return np.empty(0, np.str_)
+
+
 @dataclass(frozen=True)
 class Board:
     """rows: the ranked ones, best first, then those without a score. to_beat: the row that a new
-    model has to beat, None if there is none. dataset: what `rung.trial.describe` says of it."""
+    model has to beat, None if there is none. dataset: what `rung.trial.describe` says of it.
+    ids: (n_test,) of the test examples. predictions: of the ranked rows, in the order of ids."""
 
     dataset: dict[str, Any]
     metric: Metric
@@ -105,6 +120,8 @@ class Board:
     rows: tuple[Row, ...]
     reported: tuple[Reported, ...] = ()
     minimum_detectable_difference: float | None = None
+    ids: NDArray[np.str_] = field(default_factory=no_ids, repr=False, compare=False)
+    predictions: tuple[Predictions, ...] = field(default=(), repr=False, compare=False)
 
     @classmethod
     def from_outcomes(
@@ -129,20 +146,17 @@ class Board:
 
         rows: list[Row] = []
         tables: list[Any] = []
+        kept: list[Predictions] = []
         failed: list[Row] = []
         for group in groups.values():
             row = describe(group)
             if not row.ok:
                 failed.append(row)
                 continue
-            values = {name: METRICS[name].values(stacked(group)) for name in names}
-            scores = {
-                name: intervals.score_interval(v, level, METRICS[name].scale)
-                for name, v in values.items()
-                if v is not None
-            }
-            rows.append(replace(row, scores=scores))
-            tables.append(values[names[0]])
+            said = stacked(group)
+            rows.append(replace(row, scores=scored(said, names, level)))
+            tables.append(primary(metric, said))
+            kept.append(said)
         order = sorted(range(len(rows)), key=lambda i: -sign * rows[i].score.estimate)
         rows, tables = [rows[i] for i in order], [sign * tables[i] for i in order]
         ranked = ranks(rows, tables, level)
@@ -151,15 +165,17 @@ class Board:
             spread = intervals.minimum_detectable_difference(
                 intervals.difference_interval(tables[0], tables[1], level)
             )
-        n_test = max(len(o.ids) for group in groups.values() for o in group)
+        ids = max((o.ids for group in groups.values() for o in group), key=len)
         return cls(
             dataset=first.dataset,
             metric=metric,
             level=level,
-            n_test=n_test,
+            n_test=len(ids),
             rows=(*ranked, *failed),
             reported=tuple(reported),
             minimum_detectable_difference=spread,
+            ids=ids,
+            predictions=tuple(kept[i] for i in order),
         )
 
     @property
@@ -169,6 +185,38 @@ class Board:
     @property
     def failures(self) -> list[Row]:
         return [row for row in self.rows if row.status.startswith("failed")]
+
+    def beat(self, given: Any) -> Verdict:
+        """How predictions of a user's own do against every rung.
+
+        given: a path (.csv, .parquet, .npz) or a pandas DataFrame with a column `id`, or a list of
+        these, one for each training run; or an array in the order of `ids`: (n,) or (S, n) labels
+        or numbers, (n, n_classes) or (S, n, n_classes) probabilities. `rung.predictions` has all
+        of the format. Raises RungError for predictions that can't be scored, and for a board
+        without a ranked rung.
+        """
+        if not self.predictions:
+            raise RungError(f"{self.dataset['name']}: no rung has a score to compare with")
+        held_out = predictions.HeldOut(
+            name=self.dataset["name"],
+            task=self.dataset["task"],
+            classes=tuple(self.dataset["classes"]),
+            ids=self.ids,
+            target=self.predictions[0].target,
+        )
+        mine = predictions.aligned(given, held_out)
+        rivals = [
+            verdict.Rival(row.rung, row.full_title, primary(self.metric, said))
+            for row, said in zip(self.rows, self.predictions, strict=False)
+        ]
+        return verdict.judge(
+            primary(self.metric, mine),
+            rivals,
+            dataset=self.dataset,
+            metric=self.metric,
+            level=self.level,
+            scores=scored(mine, DECLARED[held_out.task], self.level),
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """The board as plain data: the stable schema that `--format json` prints."""
@@ -268,6 +316,23 @@ def stacked(group: Sequence[Outcome]) -> Predictions:
         proba=np.stack(probas) if len(probas) == len(group) else None,
         std=np.stack(stds) if len(stds) == len(group) else None,
     )
+
+
+def scored(said: Predictions, names: Sequence[str], level: float) -> dict[str, Interval]:
+    """The score by each metric that can be computed from the predictions."""
+    values = {name: METRICS[name].values(said) for name in names}
+    return {
+        name: intervals.score_interval(v, level, METRICS[name].scale)
+        for name, v in values.items()
+        if v is not None
+    }
+
+
+def primary(metric: Metric, said: Predictions) -> NDArray[np.float64]:
+    """(S, n) of a metric that needs labels or numbers alone, as the primary ones do."""
+    values = metric.values(said)
+    assert values is not None, "a primary metric can always be computed"
+    return values
 
 
 def ranks(rows: Sequence[Row], tables: Sequence[Any], level: float) -> list[Row]:

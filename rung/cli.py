@@ -51,18 +51,21 @@ def parser() -> argparse.ArgumentParser:
         )
         return command
 
-    def add_output(command: argparse.ArgumentParser) -> None:
+    def add_format(command: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--format",
             choices=("table", "markdown", "csv", "json", "html"),
             default="table",
-            help="how boards are printed (table)",
-        )
-        command.add_argument(
-            "--plot", metavar="FILE", type=Path, help="write a picture too, .png or .svg"
+            help="what is printed (table)",
         )
         command.add_argument(
             "--level", type=float, default=0.95, help="of the intervals (0.95)", metavar="P"
+        )
+
+    def add_output(command: argparse.ArgumentParser) -> None:
+        add_format(command)
+        command.add_argument(
+            "--plot", metavar="FILE", type=Path, help="write a picture too, .png or .svg"
         )
 
     def add_run(command: argparse.ArgumentParser, what: str) -> None:
@@ -91,6 +94,23 @@ def parser() -> argparse.ArgumentParser:
     board.add_argument("names", nargs="*", metavar="DATASET", help="(all that are published)")
     board.add_argument("--results", type=Path, metavar="DIR", help="a folder of outcomes")
     add_output(board)
+    beat = add(
+        "beat",
+        "compare predictions of your own with the published board; status 0 only if they beat "
+        "its best rung",
+        "rung beat digits predictions.csv",
+    )
+    beat.add_argument("name", metavar="DATASET")
+    beat.add_argument(
+        "predictions",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help=".csv, .parquet or .npz: a column id, and prediction or one of probabilities for each "
+        "class; several seeds as a column seed, columns prediction_1, ... or several files",
+    )
+    beat.add_argument("--results", type=Path, metavar="DIR", help="a folder of outcomes")
+    add_format(beat)
     publish = add(
         "publish",
         "run what is not done yet, and write outcomes, boards and pictures to a folder",
@@ -114,7 +134,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The exit status: 0 done, 1 the answer is no (a rung failed), 2 usage or input error."""
+    """The exit status: 0 done, 1 the answer is no (a rung failed, or is not
+    beaten), 2 usage or input error."""
     top = parser()
     arguments = top.parse_args(argv)
     if arguments.version:
@@ -237,10 +258,7 @@ def show(boards: list[Board], arguments: argparse.Namespace) -> None:
     """Prints the boards, and draws them where asked to."""
     from rung.render import render
 
-    width = None
-    if sys.stdout.isatty():
-        width = os.get_terminal_size(sys.stdout.fileno()).columns
-    print(render(boards, arguments.format, width))
+    print(render(boards, arguments.format, terminal_width()))
     if arguments.plot is not None:
         from rung.render.plot import plot
 
@@ -252,12 +270,28 @@ def show(boards: list[Board], arguments: argparse.Namespace) -> None:
             print(f"rung: wrote {path}", file=sys.stderr)
 
 
+def terminal_width() -> int | None:
+    """Its columns, None where nothing is printed on a terminal."""
+    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else None
+
+
 def board(arguments: argparse.Namespace) -> int:
     from rung import publish
 
     folder = arguments.results or publish.folder()
     show(publish.boards(folder, arguments.names, arguments.level), arguments)
     return DONE
+
+
+def beat(arguments: argparse.Namespace) -> int:
+    from rung import publish
+    from rung.render.verdict import render
+
+    folder = arguments.results or publish.folder()
+    board = publish.boards(folder, [arguments.name], arguments.level)[0]
+    verdict = board.beat(arguments.predictions)
+    print(render(verdict, arguments.format, terminal_width()))
+    return DONE if verdict.beats else NO
 
 
 def publish(arguments: argparse.Namespace) -> int:
@@ -292,4 +326,11 @@ def data(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-COMMANDS = {"list": list_content, "run": run, "board": board, "publish": publish, "data": data}
+COMMANDS = {
+    "list": list_content,
+    "run": run,
+    "board": board,
+    "beat": beat,
+    "publish": publish,
+    "data": data,
+}

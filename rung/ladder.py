@@ -37,6 +37,11 @@ def find(name: str) -> Benchmark:
     raise unknown("benchmark or data set", name, [*known, *suite.entries("datasets")])
 
 
+def check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise RungError(f"--level {level}: say a number between 0 and 1, such as 0.95")
+
+
 def climb(
     target: Benchmark | Dataset,
     *,
@@ -60,8 +65,7 @@ def climb(
         raise RungError(f"--train-size {train_size}: at least two rows are needed")
     if jobs is not None and jobs < 1:
         raise RungError(f"--jobs {jobs}: at least one is needed")
-    if not 0 < level < 1:
-        raise RungError(f"--level {level}: say a number between 0 and 1, such as 0.95")
+    check_level(level)
     if isinstance(target, Dataset):
         datasets = {target.name: target}
         target = Benchmark(datasets=[target.name])

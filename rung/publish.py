@@ -24,6 +24,7 @@ def folder() -> Path:
 
 def boards(where: Path, names: Sequence[str] = (), level: float = 0.95) -> list[Board]:
     """The boards of the published outcomes, of all data sets or of those named."""
+    ladder.check_level(level)
     there = results.datasets(where)
     if not there:
         raise RungError(f"nothing is published in {where}; run `rung publish` first")

@@ -25,7 +25,7 @@ def one_line(done: subprocess.CompletedProcess[str], *says: str) -> None:
 def test_help_of_every_command_shows_an_example(rung: Rung) -> None:
     top = rung("--help")
     assert top.returncode == 0
-    for command in ("list", "run", "board", "publish", "data"):
+    for command in ("list", "run", "board", "beat", "publish", "data"):
         assert command in top.stdout
         page = rung(command, "--help")
         assert page.returncode == 0
@@ -73,6 +73,7 @@ def test_listing_imports_nothing_heavy(rung: Rung) -> None:
         (["run", "--suite", "/no/such/folder"], ["no such folder"]),
         (["board", "digit"], ["published"]),
         (["board", "--results", "."], ["nothing is published"]),
+        (["board", "digits", "--level", "95"], ["--level", "0.95"]),
         (["data", "ids", "digit"], ["did you mean digits"]),
         (["data", "add", "imagenette", "nowhere.tgz"], ["nowhere.tgz"]),
         (["climb"], ["--help"]),

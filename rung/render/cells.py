@@ -11,6 +11,7 @@ import numpy as np
 from rung.board import Board, Row
 from rung.intervals import POWER, Interval
 from rung.metrics import DECLARED, METRICS, Metric
+from rung.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ def decimals(half_width: float) -> int:
 def number(value: float, metric: Metric, error: float) -> str:
     """A score in the metric's unit: percent with one decimal, else by the size of its error."""
     if metric.percent:
-        return f"{100 * value:.1f}"
-    return f"{value:.{decimals(error)}f}"
+        return f"{100 * value:z.1f}"  # z: no minus before a zero
+    return f"{value:z.{decimals(error)}f}"
 
 
 def with_interval(score: Interval, metric: Metric) -> str:
@@ -56,10 +57,13 @@ def primary(board: Board, row: Row) -> str:
 
 
 def rank(board: Board, row: Row) -> str:
-    if row.rank is None:
-        return "–"
-    span = f" ({row.rank_low}–{row.rank_high})" if row.rank_low != row.rank_high else ""
-    return f"{row.rank}{span}"
+    return "–" if row.rank is None else place(row)
+
+
+def place(of: Row | Verdict) -> str:
+    """The rank, with those that it may be."""
+    span = f" ({of.rank_low}–{of.rank_high})" if of.rank_low != of.rank_high else ""
+    return f"{of.rank}{span}"
 
 
 def test_part(board: Board, row: Row) -> str:
@@ -95,8 +99,18 @@ def below(board: Board, row: Row) -> str:
         return ""
     half = (row.below.high - row.below.low) / 2
     p = row.below.p_value or 0.0
-    chance = "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
-    return f"+{number(row.below.estimate, board.metric, half)} ({chance})"
+    return f"+{number(row.below.estimate, board.metric, half)} ({chance(p)})"
+
+
+def chance(p: float) -> str:
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
+
+
+def size(difference: float, metric: Metric) -> str:
+    """The size of a difference, with its unit."""
+    if metric.percent:
+        return f"{100 * difference:.1f} points"
+    return f"{difference:.{decimals(difference)}f}"
 
 
 def seconds(value: float | None) -> str:
@@ -125,16 +139,9 @@ def device(board: Board, row: Row) -> str:
     return "cpu fp32" if row.device == "cpu" else f"{row.device} {row.precision}{gpu}"
 
 
-def title(board: Board, row: Row) -> str:
-    settings = [f"{k} {v}" for k, v in row.parameters.items()]
-    if row.train_size is not None:
-        settings.append(f"{row.train_size} rows")
-    return row.title + (f" ({', '.join(settings)})" if settings else "")
-
-
 COLUMNS = [
     Column("rank", lambda b: "rank", rank, 0, "left"),
-    Column("title", lambda b: "rung", title, 0, "left"),
+    Column("title", lambda b: "rung", lambda b, r: r.full_title, 0, "left"),
     Column("score", lambda b: f"{b.metric.title} [{100 * b.level:g} %]", primary, 0, "left"),
     Column("test", lambda b: "test ±", test_part, 4),
     Column("seed", lambda b: "seed ±", seed_part, 3),
@@ -154,7 +161,7 @@ def cells(board: Board, row: Row) -> dict[str, str]:
     return {column.name: column.cell(board, row) for column in COLUMNS}
 
 
-def heading(board: Board) -> str:
+def heading(board: Board | Verdict) -> str:
     about = board.dataset
     parts = [about["title"]]
     if about["local_copy"]:
@@ -173,13 +180,8 @@ def facts(board: Board) -> list[str]:
         lines.append(f"To beat: {best.title}, {with_interval(best.score, board.metric)}.")
     spread = board.minimum_detectable_difference
     if spread is not None:
-        size = (
-            f"{100 * spread:.1f} points"
-            if board.metric.percent
-            else f"{spread:.{decimals(spread)}f}"
-        )
         lines.append(
-            f"A difference of about {size} between the first two would be seen "
+            f"A difference of about {size(spread, board.metric)} between the first two would be seen "
             f"with {100 * POWER:g} % power."
         )
     lines.append(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rung.board import Board
 from rung.errors import RungError
-from rung.render.cells import cells, heading, input_size, title
+from rung.render.cells import cells, heading, input_size
 
 
 def plot(board: Board, path: Path) -> None:
@@ -38,7 +38,7 @@ def plot(board: Board, path: Path) -> None:
                 va="center",
                 fontsize=9,
             )
-        names = [f"{title(board, r)}{', ' + input_size(board, r) if r.px else ''}" for r in rows]
+        names = [f"{r.full_title}{', ' + input_size(board, r) if r.px else ''}" for r in rows]
         axes.set_yticks(range(len(rows)), names)
         axes.set_ylim(-0.6, len(rows) - 0.4)
         for reported in board.reported:
