@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from rung import intervals, predictions, verdict
+from rung import intervals, predictions, scorers, verdict
 from rung.benchmark import Reported
 from rung.errors import RungError
 from rung.intervals import Interval
@@ -28,8 +27,10 @@ SCHEMA = 1
 @dataclass(frozen=True)
 class Row:
     """One rung on the board. Without predictions (it failed, or can't run here) there is only a
-    status. scores: by metric, the primary one first. below: the difference from the row below,
-    better is positive. fit_s: seconds, the mean over seeds; predict_s: for 1,000 examples."""
+    status. scores: by metric, the one that decides the rank first. group: letters; rows that share
+    one can't be told apart. below: the difference from the row below, better is positive;
+    below_p_holm: its p-value, adjusted over all pairs of rows. fit_s: seconds, the mean over seeds; predict_s: for 1,000 examples.
+    """
 
     rung: str
     title: str
@@ -38,7 +39,9 @@ class Row:
     rank: int | None = None
     rank_low: int | None = None
     rank_high: int | None = None
+    group: str = ""
     below: Interval | None = None
+    below_p_holm: float | None = None
     seeds: int = 0
     deterministic: bool = False
     n_train: int | None = None
@@ -97,9 +100,11 @@ class Row:
                 "low": self.below.low,
                 "high": self.below.high,
                 "p_value": self.below.p_value,
+                "p_holm": self.below_p_holm,
             },
         }
-        others = {k: v for k, v in asdict(self).items() if k not in plain and k != "scores"}
+        elsewhere = (*plain, "scores", "below_p_holm")
+        others = {k: v for k, v in asdict(self).items() if k not in elsewhere}
         return plain | others
 
 
@@ -129,9 +134,14 @@ class Board:
         outcomes: Iterable[Outcome],
         reported: Sequence[Reported] = (),
         level: float = 0.95,
+        metric: str | None = None,
     ) -> Board:
-        """The board of the outcomes of one data set. Raises RungError where they don't belong
-        together (other data, another split, other test examples)."""
+        """The board of the outcomes of one data set.
+
+        metric: decides the rank instead of the declared one; any that `rung.scorers.find` knows.
+        Raises RungError where the outcomes don't belong together (other data, another split, other
+        test examples), and for a metric that none of them has.
+        """
         groups: dict[str, list[Outcome]] = {}
         # In one order, so that sums over seeds are the same to the last bit.
         for outcome in sorted(outcomes, key=lambda o: (o.trial.row, o.trial.seed_index)):
@@ -140,39 +150,49 @@ class Board:
             raise RungError("there are no outcomes to make a board of")
         first = next(iter(groups.values()))[0]
         belong_together([o for group in groups.values() for o in group])
-        names = DECLARED[first.dataset["task"]]
-        metric = METRICS[names[0]]
-        sign = 1.0 if metric.greater_is_better else -1.0
+        declared = [METRICS[name] for name in DECLARED[first.dataset["task"]]]
+        deciding = declared[0] if metric is None else scorers.find(metric)
+        if deciding.task not in (None, first.dataset["task"]):
+            raise RungError(
+                f"{deciding.name} is for {deciding.task}, {first.dataset['name']} is "
+                f"{first.dataset['task']}; there is " + ", ".join(m.name for m in declared)
+            )
+        sign = 1.0 if deciding.greater_is_better else -1.0
 
         rows: list[Row] = []
-        tables: list[Any] = []
+        tables: list[intervals.Summary] = []
         kept: list[Predictions] = []
-        failed: list[Row] = []
+        unranked: list[Row] = []
         for group in groups.values():
             row = describe(group)
             if not row.ok:
-                failed.append(row)
+                unranked.append(row)
                 continue
             said = stacked(group)
-            rows.append(replace(row, scores=scored(said, names, level)))
-            tables.append(primary(metric, said))
+            values = deciding.values(said)
+            if values is None:
+                unranked.append(replace(row, status=f"has no {deciding.title}"))
+                continue
+            rows.append(replace(row, scores=scored(said, [deciding, *declared], level)))
+            tables.append(intervals.Summary.of(sign * values))
             kept.append(said)
+        if metric is not None and not rows:
+            raise RungError(f"{first.dataset['name']}: no rung here has the metric {metric}")
         order = sorted(range(len(rows)), key=lambda i: -sign * rows[i].score.estimate)
-        rows, tables = [rows[i] for i in order], [sign * tables[i] for i in order]
-        ranked = ranks(rows, tables, level)
+        family = intervals.compare([tables[i] for i in order], level)
+        ranked = standing([rows[i] for i in order], sign, family)
         spread = None
-        if len(tables) > 1:
-            spread = intervals.minimum_detectable_difference(
-                intervals.difference_interval(tables[0], tables[1], level)
-            )
+        if len(ranked) > 1 and ranked[0].below is not None:
+            spread = intervals.minimum_detectable_difference(ranked[0].below)
         ids = max((o.ids for group in groups.values() for o in group), key=len)
         return cls(
             dataset=first.dataset,
-            metric=metric,
+            metric=deciding,
             level=level,
             n_test=len(ids),
-            rows=(*ranked, *failed),
-            reported=tuple(reported),
+            rows=(*ranked, *unranked),
+            # What others report is the declared metric.
+            reported=tuple(reported) if deciding is declared[0] else (),
             minimum_detectable_difference=spread,
             ids=ids,
             predictions=tuple(kept[i] for i in order),
@@ -205,17 +225,22 @@ class Board:
             target=self.predictions[0].target,
         )
         mine = predictions.aligned(given, held_out)
-        rivals = [
-            verdict.Rival(row.rung, row.full_title, primary(self.metric, said))
-            for row, said in zip(self.rows, self.predictions, strict=False)
-        ]
+        values = self.metric.values(mine)
+        if values is None:
+            raise RungError(f"these predictions have no {self.metric.title}; give probabilities")
+        rivals = []
+        for row, said in zip(self.rows, self.predictions, strict=False):
+            theirs = self.metric.values(said)
+            assert theirs is not None, "a ranked row has the metric"
+            rivals.append(verdict.Rival(row.rung, row.full_title, theirs))
+        declared = [METRICS[name] for name in DECLARED[held_out.task]]
         return verdict.judge(
-            primary(self.metric, mine),
+            values,
             rivals,
             dataset=self.dataset,
             metric=self.metric,
             level=self.level,
-            scores=scored(mine, DECLARED[held_out.task], self.level),
+            scores=scored(mine, [self.metric, *declared], self.level),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -318,34 +343,32 @@ def stacked(group: Sequence[Outcome]) -> Predictions:
     )
 
 
-def scored(said: Predictions, names: Sequence[str], level: float) -> dict[str, Interval]:
+def scored(said: Predictions, metrics: Sequence[Metric], level: float) -> dict[str, Interval]:
     """The score by each metric that can be computed from the predictions."""
-    values = {name: METRICS[name].values(said) for name in names}
+    values = {metric.name: (metric, metric.values(said)) for metric in metrics}
     return {
-        name: intervals.score_interval(v, level, METRICS[name].scale)
-        for name, v in values.items()
+        name: intervals.score_interval(v, level, metric.scale)
+        for name, (metric, v) in values.items()
         if v is not None
     }
 
 
-def primary(metric: Metric, said: Predictions) -> NDArray[np.float64]:
-    """(S, n) of a metric that needs labels or numbers alone, as the primary ones do."""
-    values = metric.values(said)
-    assert values is not None, "a primary metric can always be computed"
-    return values
-
-
-def ranks(rows: Sequence[Row], tables: Sequence[Any], level: float) -> list[Row]:
-    """The rows with their ranks and their differences from the row below."""
+def standing(rows: Sequence[Row], sign: float, family: intervals.Family) -> list[Row]:
+    """The rows, best first (sign -1: lower is better), with ranks, letters and the differences from the row below."""
     if not rows:
         return []
-    places = stats.rankdata([-t.mean() for t in tables], method="min")
-    spans = intervals.rank_intervals(tables, level)
-    below = [
-        intervals.difference_interval(upper, lower, level)
-        for upper, lower in itertools.pairwise(tables)
-    ]
+    places = stats.rankdata([-sign * row.score.estimate for row in rows], method="min")
+    spans, letters = family.ranks(), family.letters()
+    last = len(rows) - 1
     return [
-        replace(row, rank=int(place), rank_low=span[0], rank_high=span[1], below=difference)
-        for row, place, span, difference in zip(rows, places, spans, [*below, None], strict=True)
+        replace(
+            row,
+            rank=int(places[i]),
+            rank_low=spans[i][0],
+            rank_high=spans[i][1],
+            group=letters[i],
+            below=family.differences[i][i + 1] if i < last else None,
+            below_p_holm=float(family.p_values[i, i + 1]) if i < last else None,
+        )
+        for i, row in enumerate(rows)
     ]

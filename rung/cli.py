@@ -62,6 +62,14 @@ def parser() -> argparse.ArgumentParser:
             "--level", type=float, default=0.95, help="of the intervals (0.95)", metavar="P"
         )
 
+    def add_metric(command: argparse.ArgumentParser) -> None:
+        command.add_argument(
+            "--metric",
+            metavar="NAME",
+            help="decides the rank: one of Rung's (f1_macro, roc_auc, log_loss, ...), a scorer of "
+            "scikit-learn, or your MODULE:FUNCTION of (y_true, y_pred)",
+        )
+
     def add_output(command: argparse.ArgumentParser) -> None:
         add_format(command)
         command.add_argument(
@@ -93,6 +101,7 @@ def parser() -> argparse.ArgumentParser:
     )
     board.add_argument("names", nargs="*", metavar="DATASET", help="(all that are published)")
     board.add_argument("--results", type=Path, metavar="DIR", help="a folder of outcomes")
+    add_metric(board)
     add_output(board)
     beat = add(
         "beat",
@@ -110,6 +119,7 @@ def parser() -> argparse.ArgumentParser:
         "class; several seeds as a column seed, columns prediction_1, ... or several files",
     )
     beat.add_argument("--results", type=Path, metavar="DIR", help="a folder of outcomes")
+    add_metric(beat)
     add_format(beat)
     publish = add(
         "publish",
@@ -279,7 +289,7 @@ def board(arguments: argparse.Namespace) -> int:
     from rung import publish
 
     folder = arguments.results or publish.folder()
-    show(publish.boards(folder, arguments.names, arguments.level), arguments)
+    show(publish.boards(folder, arguments.names, arguments.level, arguments.metric), arguments)
     return DONE
 
 
@@ -288,7 +298,7 @@ def beat(arguments: argparse.Namespace) -> int:
     from rung.render.verdict import render
 
     folder = arguments.results or publish.folder()
-    board = publish.boards(folder, [arguments.name], arguments.level)[0]
+    board = publish.boards(folder, [arguments.name], arguments.level, arguments.metric)[0]
     verdict = board.beat(arguments.predictions)
     print(render(verdict, arguments.format, terminal_width()))
     return DONE if verdict.beats else NO

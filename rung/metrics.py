@@ -46,6 +46,7 @@ class Metric:
     title: str
     greater_is_better: bool
     values: Callable[[Predictions], Array | None]
+    task: Task | None = None  # the only one it is for
     scale: Scale = "identity"  # of its interval, see rung.intervals.score_interval
     percent: bool = False
 
@@ -178,22 +179,30 @@ def gaussian_nll(p: Predictions) -> Array | None:
     return np.asarray(0.5 * np.log(2 * np.pi * std**2) + (p.label - p.target) ** 2.0 / (2 * std**2))
 
 
+CLASSIFICATION: Task = "classification"
+REGRESSION: Task = "regression"
 METRICS = {
     m.name: m
     for m in (
-        Metric("accuracy", "accuracy", True, accuracy, scale="proportion", percent=True),
-        Metric("log_loss", "log loss", False, log_loss),
-        Metric("rmse", "RMSE", False, rmse, scale="log"),
-        Metric("nll", "Gaussian NLL", False, gaussian_nll),
-        Metric("mae", "MAE", False, mae),
-        Metric("r2", "R²", True, r2),
-        Metric("brier", "Brier score", False, brier),
+        Metric("accuracy", "accuracy", True, accuracy, CLASSIFICATION, "proportion", percent=True),
+        Metric("log_loss", "log loss", False, log_loss, CLASSIFICATION),
+        Metric("brier", "Brier score", False, brier, CLASSIFICATION),
         Metric(
-            "balanced_accuracy", "balanced accuracy", True, balanced_accuracy, "proportion", True
+            "balanced_accuracy",
+            "balanced accuracy",
+            True,
+            balanced_accuracy,
+            CLASSIFICATION,
+            "proportion",
+            percent=True,
         ),
-        Metric("f1_macro", "macro F1", True, f1_macro, "proportion", True),
-        Metric("roc_auc", "ROC AUC", True, roc_auc, "proportion"),
-        Metric("ece", "calibration error", False, ece),
+        Metric("f1_macro", "macro F1", True, f1_macro, CLASSIFICATION, "proportion", percent=True),
+        Metric("roc_auc", "ROC AUC", True, roc_auc, CLASSIFICATION, "proportion"),
+        Metric("ece", "calibration error", False, ece, CLASSIFICATION),
+        Metric("rmse", "RMSE", False, rmse, REGRESSION, "log"),
+        Metric("nll", "Gaussian NLL", False, gaussian_nll, REGRESSION),
+        Metric("mae", "MAE", False, mae, REGRESSION),
+        Metric("r2", "R²", True, r2, REGRESSION),
     )
 }
 

@@ -22,8 +22,13 @@ def folder() -> Path:
     return suite.root / "results"
 
 
-def boards(where: Path, names: Sequence[str] = (), level: float = 0.95) -> list[Board]:
-    """The boards of the published outcomes, of all data sets or of those named."""
+def boards(
+    where: Path, names: Sequence[str] = (), level: float = 0.95, metric: str | None = None
+) -> list[Board]:
+    """The boards of the published outcomes, of all data sets or of those named.
+
+    metric: decides the ranks instead of the declared one (see `rung.scorers.find`).
+    """
     ladder.check_level(level)
     there = results.datasets(where)
     if not there:
@@ -32,7 +37,7 @@ def boards(where: Path, names: Sequence[str] = (), level: float = 0.95) -> list[
         if name not in there:
             raise unknown("published data set", name, there)
     return [
-        Board.from_outcomes(results.read(where, name), ladder.reported(name), level)
+        Board.from_outcomes(results.read(where, name), ladder.reported(name), level, metric)
         for name in names or there
     ]
 

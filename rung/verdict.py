@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
-BEATS, LOSES, TIE = "beats", "loses to", "tie"
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +39,7 @@ class Comparison:
     score: float
     difference: Interval
     p_holm: float
-    verdict: str  # BEATS, LOSES or TIE
+    verdict: intervals.Verdict
     minimum_detectable_difference: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,7 +87,7 @@ class Verdict:
     @property
     def beats(self) -> bool:
         """Whether the model is significantly better than the baseline to beat."""
-        return self.to_beat.verdict == BEATS
+        return self.to_beat.verdict == "beats"
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict as plain data: the stable schema that `--format json` prints."""
@@ -175,7 +174,7 @@ def judge(
             float(rival.values.mean()),
             found[i],
             p,
-            word(found[i].estimate, p, level),
+            intervals.verdict(found[i].estimate, p, level),
             intervals.minimum_detectable_difference(
                 difference(rival, holm_level(p_values, i, level))
             ),
@@ -191,16 +190,10 @@ def judge(
         seeds=len(values),
         scores=dict(scores),
         rank=1 + sum(c.difference.estimate < 0 for c in comparisons),
-        rank_low=1 + verdicts.count(LOSES),
-        rank_high=1 + len(verdicts) - verdicts.count(BEATS),
+        rank_low=1 + verdicts.count("loses to"),
+        rank_high=1 + len(verdicts) - verdicts.count("beats"),
         comparisons=comparisons,
     )
-
-
-def word(difference: float, p: float, level: float) -> str:
-    if p >= 1 - level:
-        return TIE
-    return BEATS if difference > 0 else LOSES
 
 
 def holm_level(p_values: Sequence[float], index: int, level: float) -> float:

@@ -13,7 +13,15 @@ from rung.intervals.crossed import (
     minimum_detectable_difference,
     score_interval,
 )
-from rung.intervals.family import Family, compare, holm, letters, rank_intervals, verdict
+from rung.intervals.family import (
+    Family,
+    Verdict,
+    compare,
+    holm,
+    letters,
+    rank_intervals,
+    verdict,
+)
 from rung.intervals.interval import Interval
 from rung.intervals.resampled import resampled_interval
 
@@ -22,6 +30,7 @@ __all__ = [
     "Family",
     "Interval",
     "Summary",
+    "Verdict",
     "compare",
     "difference_interval",
     "holm",

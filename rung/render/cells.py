@@ -80,9 +80,9 @@ def seed_part(board: Board, row: Row) -> str:
 
 
 def second(board: Board) -> Metric | None:
-    """The metric beside the primary one: the first declared that some row has."""
-    for name in DECLARED[board.dataset["task"]][1:]:
-        if any(name in row.scores for row in board.rows):
+    """The metric beside the one that decides: the first declared that some row has."""
+    for name in DECLARED[board.dataset["task"]]:
+        if name != board.metric.name and any(name in row.scores for row in board.rows):
             return METRICS[name]
     return None
 
@@ -98,7 +98,7 @@ def below(board: Board, row: Row) -> str:
     if row.below is None:
         return ""
     half = (row.below.high - row.below.low) / 2
-    p = row.below.p_value or 0.0
+    p = row.below_p_holm or 0.0
     return f"+{number(row.below.estimate, board.metric, half)} ({chance(p)})"
 
 
@@ -141,6 +141,7 @@ def device(board: Board, row: Row) -> str:
 
 COLUMNS = [
     Column("rank", lambda b: "rank", rank, 0, "left"),
+    Column("group", lambda b: "", lambda b, r: r.group, 2, "left"),
     Column("title", lambda b: "rung", lambda b, r: r.full_title, 0, "left"),
     Column("score", lambda b: f"{b.metric.title} [{100 * b.level:g} %]", primary, 0, "left"),
     Column("test", lambda b: "test ±", test_part, 4),
@@ -188,6 +189,11 @@ def facts(board: Board) -> list[str]:
         f"[ ]: {100 * board.level:g} % interval for new examples and a new training run; test ± and "
         "seed ±: standard errors from the test set and from training; rank (best–worst it may be)."
     )
+    if any(row.group for row in board.rows):
+        lines.append(
+            "Rungs that share a letter can't be told apart; p: of the paired difference, Holm's "
+            "correction over all pairs."
+        )
     unmeasured = [r.title for r in board.rows if r.ok and r.seeds == 1 and not r.deterministic]
     if unmeasured:
         lines.append(

@@ -36,7 +36,7 @@ def text(
 
     shown = with_text(columns)
     while True:
-        needed = sum(max(map(len, c.cells)) for c in shown) + 3 * len(shown)
+        needed = sum(max(len(c.title), *map(len, c.cells)) + 2 for c in shown)
         if needed <= (width or WIDE) or len(shown) <= 3:
             break
         shown.remove(max(shown, key=lambda c: c.priority))

@@ -11,7 +11,7 @@ from rung.metrics import METRICS
 from rung.render import tables
 from rung.render.cells import chance, heading, number, place, size, with_interval
 from rung.render.tables import Filled
-from rung.verdict import BEATS, TIE, Verdict
+from rung.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,14 +33,14 @@ def sentence(verdict: Verdict) -> str:
     metric, best, n = verdict.metric, verdict.to_beat, len(verdict.comparisons)
     found = best.difference
     family = f"({chance(best.p_holm)}, Holm over {n})"
-    if best.verdict == TIE:
+    if best.verdict == "tie":
         against = (
             f"It ties with {best.title}: {signed(verdict, found)} {family}; a difference of "
             f"{size(best.minimum_detectable_difference, metric)} would have been seen with "
             f"{100 * POWER:g} % power."
         )
     else:
-        side = 1 if best.verdict == BEATS else -1
+        side = 1 if best.verdict == "beats" else -1
         low, high = sorted((side * found.low, side * found.high))
         half = (high - low) / 2
         unit = " points" if metric.percent else ""
