@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import html as html_escape
-import io
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rung.board import Board
+from rung.render import grid
 from rung.render.cells import COLUMNS, cells, facts, heading
+from rung.render.grid import Grid, Heading
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORMATS = ("table", "markdown", "csv", "json", "html")
-WIDE = 170  # columns of a table that is not printed on a terminal
 
 
 def render(boards: Sequence[Board], form: str, width: int | None = None) -> str:
@@ -34,60 +33,26 @@ def render(boards: Sequence[Board], form: str, width: int | None = None) -> str:
 
 def text(board: Board, width: int | None = None) -> str:
     """A table for the terminal. Where it is narrow, the least important columns are left out."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    lines = [cells(board, row) for row in board.rows]
-    shown = [c for c in COLUMNS if any(line[c.name] for line in lines)]
-    while True:
-        needed = sum(max(len(line[c.name]) for line in lines) for c in shown) + 3 * len(shown)
-        if needed <= (width or WIDE) or len(shown) <= 3:
-            break
-        shown.remove(max(shown, key=lambda c: c.priority))
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in shown:
-        table.add_column(column.title(board), justify=column.justify, no_wrap=True)
-    for line in lines:
-        table.add_row(*(escape(line[c.name]) for c in shown))
-    out = io.StringIO()
-    console = Console(
-        file=out, width=width or WIDE, force_terminal=width is not None, highlight=False
-    )
-    console.print(f"[bold]{escape(heading(board))}[/bold]")
-    console.print(table)
-    for fact in facts(board):
-        console.print(escape(fact), style="dim" if width else None)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+    return grid.text(board_grid(board), width)
 
 
 def markdown(board: Board) -> str:
     """A section: heading, table, what it says."""
-    lines = [cells(board, row) for row in board.rows]
-    shown = [c for c in COLUMNS if any(line[c.name] for line in lines)]
-    align = {"left": ":--", "right": "--:"}
-    table = [
-        [c.title(board) for c in shown],
-        [align[c.justify] for c in shown],
-        *([line[c.name].replace("|", "\\|") for c in shown] for line in lines),
-    ]
-    body = "\n".join("| " + " | ".join(line) + " |" for line in table)
-    return f"### {heading(board)}\n\n{body}\n\n" + "\n".join(f"- {f}" for f in facts(board))
+    return grid.markdown(board_grid(board))
 
 
 def html(board: Board) -> str:
     """A table for a notebook."""
+    return grid.html(board_grid(board))
+
+
+def board_grid(board: Board) -> Grid:
     lines = [cells(board, row) for row in board.rows]
-    shown = [c for c in COLUMNS if any(line[c.name] for line in lines)]
-    head = "".join(f"<th>{html_escape.escape(c.title(board))}</th>" for c in shown)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html_escape.escape(line[c.name])}</td>" for c in shown) + "</tr>"
-        for line in lines
-    )
-    notes = "".join(f"<p>{html_escape.escape(fact)}</p>" for fact in facts(board))
-    return (
-        f"<h3>{html_escape.escape(heading(board))}</h3>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+    return Grid(
+        heading(board),
+        [Heading(c.title(board), c.priority, c.justify) for c in COLUMNS],
+        [[line[c.name] for c in COLUMNS] for line in lines],
+        facts(board),
     )
 
 
