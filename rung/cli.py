@@ -89,6 +89,11 @@ def parser() -> argparse.ArgumentParser:
         "rung board imagenette --format markdown",
     )
     board.add_argument("names", nargs="*", metavar="DATASET", help="(all that are published)")
+    board.add_argument(
+        "--across",
+        metavar="BENCHMARK",
+        help="compare the rungs across its data sets: mean ranks, tests, critical difference",
+    )
     board.add_argument("--results", type=Path, metavar="DIR", help="a folder of outcomes")
     add_output(board)
     publish = add(
@@ -237,10 +242,7 @@ def show(boards: list[Board], arguments: argparse.Namespace) -> None:
     """Prints the boards, and draws them where asked to."""
     from rung.render import render
 
-    width = None
-    if sys.stdout.isatty():
-        width = os.get_terminal_size(sys.stdout.fileno()).columns
-    print(render(boards, arguments.format, width))
+    print(render(boards, arguments.format, terminal_width()))
     if arguments.plot is not None:
         from rung.render.plot import plot
 
@@ -252,11 +254,36 @@ def show(boards: list[Board], arguments: argparse.Namespace) -> None:
             print(f"rung: wrote {path}", file=sys.stderr)
 
 
+def terminal_width() -> int | None:
+    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else None
+
+
 def board(arguments: argparse.Namespace) -> int:
     from rung import publish
 
     folder = arguments.results or publish.folder()
+    if arguments.across is not None:
+        return across(folder, arguments)
     show(publish.boards(folder, arguments.names, arguments.level), arguments)
+    return DONE
+
+
+def across(folder: Path, arguments: argparse.Namespace) -> int:
+    from rung import publish
+    from rung.render.across import render
+
+    if arguments.names:
+        raise RungError(
+            f"--across {arguments.across} takes all data sets of the benchmark; leave out "
+            + " ".join(arguments.names)
+        )
+    compared = publish.across(folder, arguments.across, arguments.level)
+    print(render(compared, arguments.format, terminal_width()))
+    if arguments.plot is not None:
+        from rung.render.critical_difference import plot
+
+        plot(compared, arguments.plot)
+        print(f"rung: wrote {arguments.plot}", file=sys.stderr)
     return DONE
 
 

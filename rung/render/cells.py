@@ -94,9 +94,12 @@ def below(board: Board, row: Row) -> str:
     if row.below is None:
         return ""
     half = (row.below.high - row.below.low) / 2
-    p = row.below.p_value or 0.0
-    chance = "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
-    return f"+{number(row.below.estimate, board.metric, half)} ({chance})"
+    return f"+{number(row.below.estimate, board.metric, half)} ({chance(row.below.p_value or 0.0)})"
+
+
+def chance(p_value: float) -> str:
+    """A p-value with three decimals: "p = .049"."""
+    return "p < .001" if p_value < 0.001 else f"p = {p_value:.3f}".replace("0.", ".", 1)
 
 
 def seconds(value: float | None) -> str:
