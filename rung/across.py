@@ -155,7 +155,7 @@ def bootstrap(
     ranks: (n_datasets, n_rungs). Returns the intervals of the mean ranks, (n_rungs, 2), and the
     share of resamples in which rung i has a better mean rank than rung j, (n_rungs, n_rungs), ties
     counted half. The percentile interval is expanded for few data sets (Hesterberg 2015, The
-    American Statistician 69, section 5.2): the plain one is too short by sqrt((n - 1) / n), and has
+    American Statistician 69): the plain one is too short by sqrt((n - 1) / n), and has
     normal quantiles where Student's belong. Still, it can't leave the range of the ranks seen: in
     simulations (5 and 8 rungs) 95 % intervals covered .68 to .73 with 3 data sets, .78 to .86 with
     4, .88 to .93 with 6, .93 to .95 with 10; plain ones .68 to .73, .74 to .81, .82 to .87, .86
