@@ -192,7 +192,7 @@ def difference_line(across: Across) -> str:
     said = f"Critical difference of mean ranks (Nemenyi): {across.critical_difference:.2f}"
     if across.friedman and across.friedman.f_p_value >= 1 - across.level:
         return f"{said}; not used, since Friedman's test finds no difference."
-    return f"{said}; rungs that share a letter differ by less: it does not tell them apart."
+    return f"{said}; rungs that share a letter differ by less, and this test does not tell them apart."
 
 
 def few(across: Across) -> list[str]:
