@@ -100,6 +100,11 @@ def parser() -> argparse.ArgumentParser:
         "rung board imagenette --format markdown",
     )
     board.add_argument("names", nargs="*", metavar="DATASET", help="(all that are published)")
+    board.add_argument(
+        "--across",
+        metavar="BENCHMARK",
+        help="compare the rungs across its data sets: mean ranks, tests, critical difference",
+    )
     board.add_argument("--results", type=Path, metavar="DIR", help="a folder of outcomes")
     add_metric(board)
     add_output(board)
@@ -289,7 +294,29 @@ def board(arguments: argparse.Namespace) -> int:
     from rung import publish
 
     folder = arguments.results or publish.folder()
+    if arguments.across is not None:
+        return across(folder, arguments)
     show(publish.boards(folder, arguments.names, arguments.level, arguments.metric), arguments)
+    return DONE
+
+
+def across(folder: Path, arguments: argparse.Namespace) -> int:
+    from rung import publish
+    from rung.render.across import render
+
+    unused = [*arguments.names, *(["--metric"] if arguments.metric else [])]
+    if unused:
+        raise RungError(
+            f"--across {arguments.across} takes all data sets of the benchmark, by their primary "
+            f"metrics; leave out {' '.join(unused)}"
+        )
+    compared = publish.across(folder, arguments.across, arguments.level)
+    print(render(compared, arguments.format, terminal_width()))
+    if arguments.plot is not None:
+        from rung.render.critical_difference import plot
+
+        plot(compared, arguments.plot)
+        print(f"rung: wrote {arguments.plot}", file=sys.stderr)
     return DONE
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rung import ladder, render, results, suite
+from rung.across import Across
+from rung.benchmark import Benchmark
 from rung.board import Board
 from rung.errors import RungError, unknown
 from rung.trial import Outcome
@@ -40,6 +42,26 @@ def boards(
         Board.from_outcomes(results.read(where, name), ladder.reported(name), level, metric)
         for name in names or there
     ]
+
+
+def across(where: Path, name: str, level: float = 0.95) -> Across:
+    """The rungs of a benchmark compared across its data sets, from the published outcomes alone.
+
+    Raises RungError that names what is not published, and how to publish it.
+    """
+    if not 0 < level < 1:
+        raise RungError(f"--level {level}: say a number between 0 and 1, such as 0.95")
+    benchmark: Benchmark = suite.get("benchmarks", name).load()
+    there = results.datasets(where)
+    missing = [dataset for dataset in benchmark.datasets if dataset not in there]
+    if missing:
+        to = "" if where == folder() else f" --to {where}"
+        raise RungError(
+            f"{name}: {', '.join(missing)} not published in {where}; run `rung publish {name}{to}`"
+        )
+    return Across.from_boards(
+        boards(where, benchmark.datasets, level), level, name=name, rungs=benchmark.baselines
+    )
 
 
 def write(outcomes: Iterable[Outcome], where: Path) -> list[Path]:

@@ -216,6 +216,7 @@ def test_table_fits_the_terminal(width: int) -> None:
     plain = [line for line in page.splitlines() if "\x1b" not in line]
     assert max(len(line) for line in plain) <= width
     assert "Also_Good" in page
+    assert "…" not in page  # a column that does not fit is left out, no number is cut
 
 
 @pytest.mark.parametrize("name", ["board.png", "board.svg"])

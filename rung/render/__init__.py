@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html as html_escape
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from rung.board import Board
 from rung.render import tables
 from rung.render.cells import COLUMNS, facts, heading
-from rung.render.tables import Filled
+from rung.render.tables import Filled, Section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,30 +31,27 @@ def render(boards: Sequence[Board], form: str, width: int | None = None) -> str:
     return "\n\n".join(markdown(b) if form == "markdown" else html(b) for b in boards)
 
 
-def filled(board: Board) -> list[Filled]:
-    return [
+def section(board: Board) -> Section:
+    columns = [
         Filled(c.title(board), [c.cell(board, row) for row in board.rows], c.priority, c.justify)
         for c in COLUMNS
     ]
+    return Section(heading(board), columns, facts(board))
 
 
 def text(board: Board, width: int | None = None) -> str:
     """A table for the terminal. Where it is narrow, the least important columns are left out."""
-    return tables.text([heading(board)], filled(board), facts(board), width)
+    return tables.text(section(board), width)
 
 
 def markdown(board: Board) -> str:
     """A section: heading, table, what it says."""
-    lines = "\n".join(f"- {f}" for f in facts(board))
-    return f"### {heading(board)}\n\n{tables.markdown(filled(board))}\n\n{lines}"
+    return tables.markdown(section(board))
 
 
 def html(board: Board) -> str:
     """A table for a notebook."""
-    return (
-        f"<h3>{html_escape.escape(heading(board))}</h3>"
-        f"{tables.html(filled(board))}{tables.paragraphs(facts(board))}"
-    )
+    return tables.html(section(board))
 
 
 def frame(board: Board) -> pd.DataFrame:

@@ -22,22 +22,29 @@ class Filled:
     justify: Literal["left", "right"] = "right"
 
 
-def with_text(columns: Sequence[Filled]) -> list[Filled]:
-    return [c for c in columns if any(c.cells)]
+@dataclass(frozen=True)
+class Section:
+    """A table with a heading, lines below it, and perhaps a line above that says all."""
+
+    heading: str
+    columns: Sequence[Filled]
+    facts: Sequence[str]
+    above: str = ""
+
+    @property
+    def shown(self) -> list[Filled]:
+        return [c for c in self.columns if any(c.cells)]
 
 
-def text(
-    heading: Sequence[str], columns: Sequence[Filled], facts: Sequence[str], width: int | None
-) -> str:
-    """Heading lines (the first in bold), table, lines below. width: of the terminal, or None."""
+def text(section: Section, width: int | None) -> str:
+    """For a terminal of that width, or None. Columns that don't fit are left out, none is cut."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    shown = with_text(columns)
-    while True:
-        needed = sum(max(len(c.title), *map(len, c.cells)) + 2 for c in shown)
-        if needed <= (width or WIDE) or len(shown) <= 3:
+    shown = section.shown
+    while len(shown) > 3:
+        if sum(max(len(c.title), *map(len, c.cells)) + 2 for c in shown) <= (width or WIDE):
             break
         shown.remove(max(shown, key=lambda c: c.priority))
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
@@ -49,17 +56,19 @@ def text(
     console = Console(
         file=out, width=width or WIDE, force_terminal=width is not None, highlight=False
     )
-    for place, line_above in enumerate(heading):
-        # Whole where there is no terminal, so that the first line can be taken as it is.
-        console.print(escape(line_above), style=None if place else "bold", soft_wrap=width is None)
+    first = section.above or section.heading
+    # Whole where there is no terminal, so that the first line can be taken as it is.
+    console.print(escape(first), style="bold", soft_wrap=width is None)
+    if section.above:
+        console.print(escape(section.heading))
     console.print(table)
-    for fact in facts:
+    for fact in section.facts:
         console.print(escape(fact), style="dim" if width else None)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
-def markdown(columns: Sequence[Filled]) -> str:
-    shown = with_text(columns)
+def markdown(section: Section) -> str:
+    shown = section.shown
     align = {"left": ":--", "right": "--:"}
     cells = [[cell.replace("|", "\\|") for cell in c.cells] for c in shown]
     lines = [
@@ -67,18 +76,24 @@ def markdown(columns: Sequence[Filled]) -> str:
         [align[c.justify] for c in shown],
         *zip(*cells, strict=True),
     ]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    facts = "\n".join(f"- {fact}" for fact in section.facts)
+    above = f"{section.above}\n\n" if section.above else ""
+    return f"{above}### {section.heading}\n\n{table}\n\n{facts}"
 
 
-def html(columns: Sequence[Filled]) -> str:
-    shown = with_text(columns)
-    head = "".join(f"<th>{html_escape.escape(c.title)}</th>" for c in shown)
+def html(section: Section) -> str:
+    """For a notebook."""
+    escape = html_escape.escape
+    shown = section.shown
+    head = "".join(f"<th>{escape(c.title)}</th>" for c in shown)
     body = "".join(
-        "<tr>" + "".join(f"<td>{html_escape.escape(cell)}</td>" for cell in line) + "</tr>"
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>"
         for line in zip(*(c.cells for c in shown), strict=True)
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def paragraphs(lines: Sequence[str]) -> str:
-    return "".join(f"<p>{html_escape.escape(line)}</p>" for line in lines)
+    above = f"<p><b>{escape(section.above)}</b></p>" if section.above else ""
+    return (
+        f"{above}<h3>{escape(section.heading)}</h3>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        + "".join(f"<p>{escape(fact)}</p>" for fact in section.facts)
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html as html_escape
 import json
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from rung.intervals import POWER, Interval
 from rung.metrics import METRICS
 from rung.render import tables
 from rung.render.cells import chance, heading, number, place, size, with_interval
-from rung.render.tables import Filled
+from rung.render.tables import Filled, Section
 from rung.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -112,27 +111,22 @@ def facts(verdict: Verdict) -> list[str]:
     return lines
 
 
+def section(verdict: Verdict) -> Section:
+    return Section(heading(verdict), columns(verdict), facts(verdict), above=sentence(verdict))
+
+
 def text(verdict: Verdict, width: int | None = None) -> str:
     """The verdict in words, then a table for the terminal."""
-    above = [sentence(verdict), heading(verdict)]
-    return tables.text(above, columns(verdict), facts(verdict), width)
+    return tables.text(section(verdict), width)
 
 
 def markdown(verdict: Verdict) -> str:
-    lines = "\n".join(f"- {f}" for f in facts(verdict))
-    return (
-        f"{sentence(verdict)}\n\n### {heading(verdict)}\n\n"
-        f"{tables.markdown(columns(verdict))}\n\n{lines}"
-    )
+    return tables.markdown(section(verdict))
 
 
 def html(verdict: Verdict) -> str:
     """A table for a notebook."""
-    return (
-        f"<p><b>{html_escape.escape(sentence(verdict))}</b></p>"
-        f"<h3>{html_escape.escape(heading(verdict))}</h3>"
-        f"{tables.html(columns(verdict))}{tables.paragraphs(facts(verdict))}"
-    )
+    return tables.html(section(verdict))
 
 
 def frame(verdict: Verdict) -> pd.DataFrame:
