@@ -59,3 +59,10 @@ def publish(session: nox.Session) -> None:
     """Run a benchmark and write its outcomes and boards to results/."""
     install(session)
     session.run("rung", "publish", *session.posargs)
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """Simulate how often the intervals hold what they claim, and write results/coverage.md."""
+    install(session)
+    session.run("python", "benchmarks/_coverage.py", *session.posargs)
