@@ -160,8 +160,8 @@ def from_array(given: Any, test: HeldOut) -> list[Given]:
         raise RungError(f"predictions that make no array: {error}") from error
     n, n_classes = len(test.ids), len(test.classes)
     shape = array.shape
-    probabilities = shape[-2:] == (n, n_classes) and (array.dtype.kind == "f" or n != n_classes)
-    if probabilities and array.ndim in (2, 3):
+    with_proba = shape[-2:] == (n, n_classes) and (array.dtype.kind == "f" or n != n_classes)
+    if with_proba and array.ndim in (2, 3) and array.size:
         parts = [by_class(p, test.classes) for p in array.reshape(-1, n, n_classes)]
     elif array.ndim in (1, 2) and shape[-1] == n and array.size:
         parts = [{"prediction": p} for p in array.reshape(-1, n)]
@@ -265,7 +265,7 @@ def from_npz(path: Path, test: HeldOut, ids_from: str) -> list[Given]:
         raise RungError(f"{path} is no NPZ file of plain arrays; write it with np.savez") from error
     proba = arrays.pop("proba", None)
     for name, array in arrays.items():
-        if array.ndim != 1 or len(array) != len(arrays.get("id", array)):
+        if array.ndim != 1 or array.shape != arrays.get("id", array).shape:
             raise RungError(
                 f"{path}: {name!r} has the shape {array.shape}; all arrays but proba are (n,)"
             )
@@ -274,7 +274,7 @@ def from_npz(path: Path, test: HeldOut, ids_from: str) -> list[Given]:
     n, n_classes = len(arrays.get("id", ())), len(test.classes)
     if not n_classes:
         raise RungError(f"{path}: {test.name} is a regression; give 'prediction', not 'proba'")
-    if proba.ndim not in (2, 3) or proba.shape[-2:] != (n, n_classes):
+    if proba.ndim not in (2, 3) or proba.shape[-2:] != (n, n_classes) or not proba.size:
         raise RungError(
             f"{path}: 'proba' has the shape {proba.shape}; with its {n} ids and the {n_classes} "
             f"classes of {test.name} it is ({n}, {n_classes}) or (seeds, {n}, {n_classes})"

@@ -355,6 +355,8 @@ def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
         ({"proba": np.ones((5, 2)) / 2}, "(5, 3) or (seeds, 5, 3)"),
         ({"proba": np.ones((4, 3)) / 3}, "'proba' has the shape (4, 3)"),
         ({"proba": np.full((2, 5, 3), 0.3)}, "seed 0, row 0 (id 7): the probabilities sum to 0.9"),
+        ({"proba": np.ones((0, 5, 3))}, "'proba' has the shape (0, 5, 3)"),
+        ({"seed": np.array(1)}, "'seed' has the shape ()"),
         ({}, "no column named 'prediction'"),
     ],
 )
@@ -363,7 +365,7 @@ def test_wrong_shapes_of_an_npz(tmp_path: Path, arrays: dict[str, Any], says: st
     assert says in refused(lambda: aligned(tmp_path / "p.npz", KINDS))
 
 
-@pytest.mark.parametrize("shape", [(4,), (5, 2), (2, 5, 2), (0, 5), ()])
+@pytest.mark.parametrize("shape", [(4,), (5, 2), (2, 5, 2), (0, 5), (0, 5, 3), ()])
 def test_wrong_shapes_of_arrays(shape: tuple[int, ...]) -> None:
     message = refused(lambda: aligned(np.zeros(shape), KINDS))
     assert str(shape) in message

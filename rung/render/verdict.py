@@ -105,8 +105,9 @@ def facts(verdict: Verdict) -> list[str]:
     lines.append(
         f"[ ]: {100 * verdict.level:g} % interval for new examples"
         + (" and a new training run" if verdict.seeds > 1 else "")
-        + "; better by: paired over the examples; Holm: p-value adjusted over all comparisons; "
-        f"would be seen: the difference that has {100 * POWER:g} % power, adjusted too."
+        + "; better by: paired over the examples, each comparison alone; Holm: p-value adjusted over "
+        "all comparisons, which decides; would be seen: the difference that this comparison, so "
+        f"adjusted, sees with {100 * POWER:g} % power."
     )
     return lines
 
