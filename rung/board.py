@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from rung import intervals, predictions, scorers, verdict
+from rung.answers import Answers
 from rung.benchmark import Reported
 from rung.errors import RungError
 from rung.intervals import Interval
-from rung.metrics import DECLARED, METRICS, Metric, Predictions
+from rung.metrics import DECLARED, METRICS, Metric
 from rung.trial import Outcome
 from rung.verdict import Verdict
 
@@ -116,17 +117,19 @@ def no_ids() -> NDArray[np.str_]:
 class Board:
     """rows: the ranked ones, best first, then those without a score. to_beat: the row that a new
     model has to beat, None if there is none. dataset: what `rung.trial.describe` says of it.
-    ids: (n_test,) of the test examples. predictions: of the ranked rows, in the order of ids."""
+    n_test: test examples, of several splits their mean. ids: (n_test,) of the test examples, empty
+    with several splits. answers: what the ranked rows said, in the order of ids."""
 
     dataset: dict[str, Any]
     metric: Metric
     level: float
     n_test: int
     rows: tuple[Row, ...]
+    n_splits: int = 1
     reported: tuple[Reported, ...] = ()
     minimum_detectable_difference: float | None = None
     ids: NDArray[np.str_] = field(default_factory=no_ids, repr=False, compare=False)
-    predictions: tuple[Predictions, ...] = field(default=(), repr=False, compare=False)
+    answers: tuple[Answers, ...] = field(default=(), repr=False, compare=False)
 
     @classmethod
     def from_outcomes(
@@ -149,7 +152,7 @@ class Board:
         if not groups:
             raise RungError("there are no outcomes to make a board of")
         first = next(iter(groups.values()))[0]
-        belong_together([o for group in groups.values() for o in group])
+        tested = belong_together([o for group in groups.values() for o in group])
         declared = [METRICS[name] for name in DECLARED[first.dataset["task"]]]
         deciding = declared[0] if metric is None else scorers.find(metric)
         if deciding.task not in (None, first.dataset["task"]):
@@ -160,21 +163,21 @@ class Board:
         sign = 1.0 if deciding.greater_is_better else -1.0
 
         rows: list[Row] = []
-        tables: list[intervals.Summary] = []
-        kept: list[Predictions] = []
+        tables: list[intervals.Summary | intervals.Resampled] = []
+        kept: list[Answers] = []
         unranked: list[Row] = []
         for group in groups.values():
             row = describe(group)
             if not row.ok:
                 unranked.append(row)
                 continue
-            said = stacked(group)
-            values = deciding.values(said)
-            if values is None:
+            said = Answers.of(group)
+            table = said.table(deciding, sign)
+            if table is None:
                 unranked.append(replace(row, status=f"has no {deciding.title}"))
                 continue
-            rows.append(replace(row, scores=scored(said, [deciding, *declared], level)))
-            tables.append(intervals.Summary.of(sign * values))
+            rows.append(replace(row, scores=said.scores([deciding, *declared], level)))
+            tables.append(table)
             kept.append(said)
         if metric is not None and not rows:
             raise RungError(f"{first.dataset['name']}: no rung here has the metric {metric}")
@@ -184,18 +187,18 @@ class Board:
         spread = None
         if len(ranked) > 1 and ranked[0].below is not None:
             spread = intervals.minimum_detectable_difference(ranked[0].below)
-        ids = max((o.ids for group in groups.values() for o in group), key=len)
         return cls(
             dataset=first.dataset,
             metric=deciding,
             level=level,
-            n_test=len(ids),
+            n_test=round(float(np.mean([len(ids) for ids in tested.values()]))) if tested else 0,
+            n_splits=max(len(tested), 1),
             rows=(*ranked, *unranked),
             # What others report is the declared metric.
             reported=tuple(reported) if deciding is declared[0] else (),
             minimum_detectable_difference=spread,
-            ids=ids,
-            predictions=tuple(kept[i] for i in order),
+            ids=next(iter(tested.values())) if len(tested) == 1 else no_ids(),
+            answers=tuple(kept[i] for i in order),
         )
 
     @property
@@ -215,22 +218,27 @@ class Board:
         of the format. Raises RungError for predictions that can't be scored, and for a board
         without a ranked rung.
         """
-        if not self.predictions:
+        if not self.answers:
             raise RungError(f"{self.dataset['name']}: no rung has a score to compare with")
+        if self.n_splits > 1:
+            raise RungError(
+                f"{self.dataset['name']} has {self.n_splits} splits; predictions are compared on a "
+                "data set with one"
+            )
         held_out = predictions.HeldOut(
             name=self.dataset["name"],
             task=self.dataset["task"],
             classes=tuple(self.dataset["classes"]),
             ids=self.ids,
-            target=self.predictions[0].target,
+            target=self.answers[0].predictions[0].target,
         )
         mine = predictions.aligned(given, held_out)
         values = self.metric.values(mine)
         if values is None:
             raise RungError(f"these predictions have no {self.metric.title}; give probabilities")
         rivals = []
-        for row, said in zip(self.rows, self.predictions, strict=False):
-            theirs = self.metric.values(said)
+        for row, said in zip(self.rows, self.answers, strict=False):
+            theirs = self.metric.values(said.predictions[0])
             assert theirs is not None, "a ranked row has the metric"
             rivals.append(verdict.Rival(row.rung, row.full_title, theirs))
         declared = [METRICS[name] for name in DECLARED[held_out.task]]
@@ -240,7 +248,7 @@ class Board:
             dataset=self.dataset,
             metric=self.metric,
             level=self.level,
-            scores=scored(mine, [self.metric, *declared], self.level),
+            scores=Answers((mine,), 0, 0).scores([self.metric, *declared], self.level),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -255,6 +263,7 @@ class Board:
             "fingerprint": self.dataset["fingerprint"],
             "local_copy": self.dataset["local_copy"],
             "n_test": self.n_test,
+            "n_splits": self.n_splits,
             "to_beat": self.to_beat.rung if self.to_beat else None,
             "minimum_detectable_difference": self.minimum_detectable_difference,
             "rows": [row.as_dict() for row in self.rows],
@@ -283,22 +292,31 @@ class Board:
         return render.text(self)
 
 
-def belong_together(outcomes: Sequence[Outcome]) -> None:
-    """Raises RungError unless all outcomes are of the same data, split and test examples."""
+def belong_together(outcomes: Sequence[Outcome]) -> dict[str, NDArray[np.str_]]:
+    """The test ids of each split. Raises RungError unless all outcomes are of the same data and,
+    split by split, of the same test examples, and all rows have all splits."""
     first = outcomes[0]
     name = first.dataset["name"]
+    tested: dict[str, NDArray[np.str_]] = {}
+    splits_of: dict[str, set[str]] = {}
     for other in outcomes:
         if other.dataset["fingerprint"] != first.dataset["fingerprint"]:
             raise RungError(
                 f"{name}: {first.trial.row} was run on data {first.trial.fingerprint[:8]} and "
                 f"{other.trial.row} on {other.trial.fingerprint[:8]}; run them on the same data"
             )
-        if other.trial.split != first.trial.split:
-            raise RungError(f"{name}: outcomes of several splits can't share a board")
-    good = [o for o in outcomes if o.ok]
-    for other in good[1:]:
-        if not np.array_equal(other.ids, good[0].ids):
+        if other.ok and not np.array_equal(
+            tested.setdefault(other.trial.split, other.ids), other.ids
+        ):
             raise RungError(f"{name}: {other.trial} was tested on other examples")
+        splits_of.setdefault(other.trial.row, set()).add(other.trial.split)
+    for row, splits in splits_of.items():
+        if splits != splits_of[first.trial.row]:
+            raise RungError(
+                f"{name}: {first.trial.row} was run on {len(splits_of[first.trial.row])} splits and "
+                f"{row} on others; run them on the same splits"
+            )
+    return tested
 
 
 def describe(group: Sequence[Outcome]) -> Row:
@@ -322,7 +340,7 @@ def describe(group: Sequence[Outcome]) -> Row:
     gpu = [c["gpu_peak_mib"] for c in costs if c["gpu_peak_mib"] is not None]
     return replace(
         row,
-        seeds=len(group),
+        seeds=len({o.trial.seed_index for o in group}),
         n_train=min(c["n_train"] for c in costs),
         fit_s=float(np.mean([c["fit_s"] for c in costs])),
         predict_s=float(np.mean([c["predict_s"] for c in costs])),
@@ -331,30 +349,11 @@ def describe(group: Sequence[Outcome]) -> Row:
     )
 
 
-def stacked(group: Sequence[Outcome]) -> Predictions:
-    """The predictions of all seeds over the same examples."""
-    probas = [o.proba for o in group if o.proba is not None]
-    stds = [o.std for o in group if o.std is not None]
-    return Predictions(
-        target=group[0].target,
-        label=np.stack([o.label for o in group]),
-        proba=np.stack(probas) if len(probas) == len(group) else None,
-        std=np.stack(stds) if len(stds) == len(group) else None,
-    )
-
-
-def scored(said: Predictions, metrics: Sequence[Metric], level: float) -> dict[str, Interval]:
-    """The score by each metric that can be computed from the predictions."""
-    values = {metric.name: (metric, metric.values(said)) for metric in metrics}
-    return {
-        name: intervals.score_interval(v, level, metric.scale)
-        for name, (metric, v) in values.items()
-        if v is not None
-    }
-
-
 def standing(rows: Sequence[Row], sign: float, family: intervals.Family) -> list[Row]:
-    """The rows, best first (sign -1: lower is better), with ranks, letters and the differences from the row below."""
+    """The rows with ranks, letters and the differences from the row below.
+
+    rows: best first. sign: -1 where lower is better.
+    """
     if not rows:
         return []
     places = stats.rankdata([-sign * row.score.estimate for row in rows], method="min")

@@ -13,7 +13,12 @@ from rung import render
 from rung.benchmark import Reported, Trial
 from rung.board import Board
 from rung.errors import RungError
-from rung.intervals import difference_interval, rank_intervals, score_interval
+from rung.intervals import (
+    difference_interval,
+    rank_intervals,
+    resampled_interval,
+    score_interval,
+)
 from rung.render.plot import plot
 from rung.trial import Outcome
 
@@ -131,7 +136,7 @@ def test_failures_stand_below_without_a_rank() -> None:
     [
         ({"dataset": DATASET | {"fingerprint": "0" * 64}}, "same data"),
         ({"ids": np.arange(1, N + 1).astype(str)}, "other examples"),
-        ({"trial": Trial("made", "f" * 64, "other", "odd", None, 0)}, "several splits"),
+        ({"trial": Trial("made", "f" * 64, "other", "odd", None, 0)}, "same splits"),
     ],
 )
 def test_outcomes_of_different_things_share_no_board(changes: dict[str, object], says: str) -> None:
@@ -140,6 +145,61 @@ def test_outcomes_of_different_things_share_no_board(changes: dict[str, object],
     )
     with pytest.raises(RungError, match=says):
         Board.from_outcomes([*outcomes(), odd])
+
+
+def test_repeated_splits_have_corrected_resampled_intervals() -> None:
+    def on(split: int, rung: str, share: float) -> Outcome:
+        trial = Trial("made", "f" * 64, str(split), rung, None, 0)
+        ids = np.arange(split, split + N).astype(str)
+        return outcome(rung, split, share, trial=trial, ids=ids)
+
+    made = [on(s, r, p) for s in range(5) for r, p in (("good", 0.95), ("poor", 0.6))]
+    board = Board.from_outcomes(made)
+    assert (board.n_splits, board.n_test, board.rows[0].seeds) == (5, N, 1)
+    scores = {
+        rung: [float((o.label == o.target).mean()) for o in made if o.trial.rung == rung]
+        for rung in ("good", "poor")
+    }
+    assert board.rows[0].score == resampled_interval(scores["good"], 1000, N, scale="proportion")
+    difference = np.array(scores["good"]) - scores["poor"]
+    assert board.rows[0].below == resampled_interval(difference, 1000, N)
+    assert "5 splits of 200 test examples each" in str(board)
+    assert "Nadeau and Bengio" in str(board)
+    with pytest.raises(RungError, match="5 splits"):
+        board.beat(np.zeros(N, int))
+
+
+def test_letters_tell_who_can_be_told_apart() -> None:
+    board = Board.from_outcomes(outcomes())
+    group = {row.rung: row.group for row in board.rows}
+    assert group["good"] == group["also_good"] == "a"
+    assert group["poor"] != "a"
+
+
+def test_another_metric_decides_from_the_same_outcomes() -> None:
+    board = Board.from_outcomes(outcomes(), [Reported("x", 0.9, "y")], metric="log_loss")
+    assert board.metric.name == "log_loss"
+    assert [row.rung for row in board.rows] == [
+        r.rung for r in Board.from_outcomes(outcomes()).rows
+    ]
+    assert board.rows[0].score.estimate < board.rows[-1].score.estimate
+    assert list(board.rows[0].scores) == ["log_loss", "accuracy"]
+    assert not board.reported  # they are accuracies
+
+
+def test_row_without_what_the_metric_needs_has_no_rank() -> None:
+    labels = [outcome("labels", seed, 0.9, proba=None) for seed in range(3)]
+    board = Board.from_outcomes([*outcomes(), *labels], metric="roc_auc")
+    assert board.rows[-1].rung == "labels"
+    assert board.rows[-1].rank is None
+    assert "has no ROC AUC" in str(board)
+    with pytest.raises(RungError, match="no rung here has the metric"):
+        Board.from_outcomes(labels, metric="roc_auc")
+
+
+def test_metric_of_another_task_is_refused() -> None:
+    with pytest.raises(RungError, match="rmse is for regression"):
+        Board.from_outcomes(outcomes(), metric="rmse")
 
 
 def test_no_outcomes_no_board() -> None:

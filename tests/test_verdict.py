@@ -135,7 +135,7 @@ def test_a_board_compares_with_its_ranked_rows() -> None:
 
 def test_a_rung_ties_with_itself() -> None:
     board = published()
-    for place, said in enumerate(board.predictions):
+    for place, (said,) in enumerate(a.predictions for a in board.answers):
         verdict = board.beat(np.array(["a", "b"])[said.label])
         assert verdict.comparisons[place].difference.estimate == 0
         assert verdict.comparisons[place].verdict == "tie"
@@ -145,7 +145,7 @@ def test_a_rung_ties_with_itself() -> None:
 
 def test_what_a_board_keeps_is_not_part_of_what_it_says() -> None:
     board = published()
-    bare = dataclasses.replace(board, predictions=())
+    bare = dataclasses.replace(board, answers=())
     assert bare == board
     assert repr(bare) == repr(board)
     assert bare.as_dict() == board.as_dict()

@@ -23,12 +23,13 @@ from rung.intervals.family import (
     verdict,
 )
 from rung.intervals.interval import Interval
-from rung.intervals.resampled import resampled_interval
+from rung.intervals.resampled import Resampled, resampled_interval
 
 __all__ = [
     "POWER",
     "Family",
     "Interval",
+    "Resampled",
     "Summary",
     "Verdict",
     "compare",

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from rung.intervals.interval import Interval, Scale, as_table, check_level, t_interval, wilson
+from rung.intervals.resampled import Resampled
 
 POWER = 0.8
 # Between 0 (coverage down to .915 with three seeds that differ somewhat) and 1 (up to .985, and
@@ -123,11 +124,13 @@ def satterthwaite(variance: float, terms: Sequence[tuple[float, float]]) -> floa
 
 
 def score_interval(
-    values: ArrayLike | Summary, level: float = 0.95, scale: Scale | Literal["auto"] = "auto"
+    values: ArrayLike | Summary | Resampled,
+    level: float = 0.95,
+    scale: Scale | Literal["auto"] = "auto",
 ) -> Interval:
     """The interval of a mean over examples and seeds.
 
-    values: (n_seeds, n_examples), or (n_examples,) for one seed. scale: "proportion" (for
+    values: (n_seeds, n_examples), or (n_examples,) for one seed; or scores over splits. scale: "proportion" (for
     values of 0 and 1 when "auto"; also for other scores between 0 and 1), "log" (for positive
     scores such as RMSE) or "identity", where skewed values are allowed for (`unskewed`).
 
@@ -140,6 +143,8 @@ def score_interval(
     show.
     """
     check_level(level)
+    if isinstance(values, Resampled):
+        return values.interval(level, "identity" if scale == "auto" else scale)
     summary = Summary.of(values)
     if scale == "auto":
         scale = "proportion" if summary.proportion else "identity"
@@ -160,7 +165,7 @@ def score_interval(
 
 
 def difference_interval(
-    a: ArrayLike | Summary, b: ArrayLike | Summary, level: float = 0.95
+    a: ArrayLike | Summary | Resampled, b: ArrayLike | Summary | Resampled, level: float = 0.95
 ) -> Interval:
     """The interval of mean(a) - mean(b): paired over the same examples, seeds independent.
 
@@ -175,6 +180,10 @@ def difference_interval(
     shrunk one. Other values with one seed: the paired t test.
     """
     check_level(level)
+    if isinstance(a, Resampled) and isinstance(b, Resampled):
+        return a.minus(b, level)
+    if isinstance(a, Resampled) or isinstance(b, Resampled):
+        raise ValueError("scores over splits can't be compared with values over one test part")
     left, right = Summary.of(a), Summary.of(b)
     if left.n != right.n:
         raise ValueError(

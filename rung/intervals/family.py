@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rung.intervals.crossed import Summary, difference_interval
 from rung.intervals.interval import Interval
+from rung.intervals.resampled import Resampled
 
 Verdict = Literal["beats", "loses to", "tie"]
 
@@ -68,15 +69,15 @@ class Family:
 
 
 def compare(
-    list_of_values: Sequence[ArrayLike | Summary],
+    list_of_values: Sequence[ArrayLike | Summary | Resampled],
     level: float = 0.95,
 ) -> Family:
     """All pairwise differences of tables over the same examples, with Holm's correction.
 
-    list_of_values: k times (n_seeds, n_examples), higher is better; the numbers of seeds may
-    differ. Raises ValueError where the examples differ in number.
+    list_of_values: k times (n_seeds, n_examples), or scores over splits, higher is better; the
+    numbers of seeds may differ. Raises ValueError where the examples differ in number.
     """
-    summaries = [Summary.of(v) for v in list_of_values]
+    summaries = [v if isinstance(v, Resampled) else Summary.of(v) for v in list_of_values]
     k = len(summaries)
     differences: list[list[Interval | None]] = [[None] * k for _ in range(k)]
     pairs = [(i, j) for i in range(k) for j in range(i + 1, k)]
@@ -92,7 +93,7 @@ def compare(
 
 
 def rank_intervals(
-    list_of_values: Sequence[ArrayLike | Summary], level: float = 0.95
+    list_of_values: Sequence[ArrayLike | Summary | Resampled], level: float = 0.95
 ) -> list[tuple[int, int]]:
     """For each entry (higher is better) the ranks it may have, (low, high): see `Family.ranks`."""
     return compare(list_of_values, level).ranks()

@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from rung.intervals.interval import Interval, Scale, as_table, check_level, t_interval
+
+
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """Scores over repeated splits, in place of a table of values over one test part.
+
+    scores: (n_splits,), means over seeds. n_train, n_test: examples of each split.
+    """
+
+    scores: NDArray[np.float64]
+    n_train: float
+    n_test: float
+
+    def interval(self, level: float, scale: Scale = "identity") -> Interval:
+        return resampled_interval(self.scores, self.n_train, self.n_test, level, scale)
+
+    def minus(self, other: Resampled, level: float) -> Interval:
+        """The difference on the same splits."""
+        if len(self.scores) != len(other.scores):
+            raise ValueError(f"{len(self.scores)} splits against {len(other.scores)}")
+        n_train = min(self.n_train, other.n_train)
+        return resampled_interval(self.scores - other.scores, n_train, self.n_test, level)
 
 
 def resampled_interval(

@@ -73,6 +73,8 @@ def test_part(board: Board, row: Row) -> str:
 def seed_part(board: Board, row: Row) -> str:
     if not row.ok:
         return ""
+    if board.n_splits > 1:
+        return ""  # the splits have it in them
     if row.deterministic:
         return "none"
     part = error_part(row.score.seed_se, board.metric)
@@ -169,6 +171,9 @@ def heading(board: Board | Verdict) -> str:
         parts.append(f"local copy {about['fingerprint'][:8]}, not the official archive")
     if about["classes"]:
         parts.append(f"{len(about['classes'])} classes")
+    if isinstance(board, Board) and board.n_splits > 1:
+        parts.append(f"{board.n_splits} splits")
+        return f"{', '.join(parts)} of {board.n_test:,} test examples each"
     parts.append(f"{board.n_test:,} test examples")
     return ", ".join(parts)
 
@@ -185,17 +190,24 @@ def facts(board: Board) -> list[str]:
             f"A difference of about {size(spread, board.metric)} between the first two would be seen "
             f"with {100 * POWER:g} % power."
         )
-    lines.append(
-        f"[ ]: {100 * board.level:g} % interval for new examples and a new training run; test ± and "
-        "seed ±: standard errors from the test set and from training; rank (best–worst it may be)."
-    )
+    level = f"{100 * board.level:g} %"
+    if board.n_splits == 1:
+        lines.append(
+            f"[ ]: {level} interval for new examples and a new training run; test ± and seed ±: "
+            "standard errors from the test set and from training; rank (best–worst it may be)."
+        )
+    else:
+        lines.append(
+            f"[ ]: {level} corrected resampled interval (Nadeau and Bengio 2003): the splits share "
+            "examples; test ±: its standard error; rank (best–worst it may be)."
+        )
     if any(row.group for row in board.rows):
         lines.append(
             "Rungs that share a letter can't be told apart; p: of the paired difference, Holm's "
             "correction over all pairs."
         )
     unmeasured = [r.title for r in board.rows if r.ok and r.seeds == 1 and not r.deterministic]
-    if unmeasured:
+    if unmeasured and board.n_splits == 1:
         lines.append(
             f"One seed, so the noise of training is not measured: {', '.join(unmeasured)}."
         )
