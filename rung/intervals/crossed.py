@@ -173,8 +173,8 @@ def difference_interval(
     order. p_value: two-sided, from Student's t with Satterthwaite degrees of freedom, so that it
     is below 1 - level just where the interval leaves out zero.
 
-    Proportions: two imagined examples are added, one that only a gets right and one that only b
-    does, as Student's interval is too short where few examples tell a from b, and has no width
+    Proportions: two imagined examples are added, one that only one of the models of a gets right
+    and one that only one of b does, as Student's interval is too short where few examples tell a from b, and has no width
     where none does. With one seed this is the adjusted Wald interval of Bonett and Price (2012, J.
     Educ. Behav. Stat. 37). The estimate stays the plain difference; the interval is around the
     shrunk one. Other values with one seed: the paired t test.
@@ -194,7 +194,7 @@ def difference_interval(
     measured = left.n_seeds > 1 or right.n_seeds > 1
     proportions = left.proportion and right.proportion
     if proportions:
-        effect = np.append(effect, (1.0, -1.0))
+        effect = np.append(effect, (1 / left.n_seeds, -1 / right.n_seeds))
     if proportions and not measured:
         found = Error(float(effect.var()) / len(effect), 0.0, np.inf, 0.0)
     else:
