@@ -149,7 +149,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The exit status: 0 done, 1 the answer is no (a rung failed, or is not
+    """The exit status: 0 done, 1 the answer is no (a rung failed, or the baseline to beat is not
     beaten), 2 usage or input error."""
     top = parser()
     arguments = top.parse_args(argv)
