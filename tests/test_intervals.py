@@ -94,12 +94,17 @@ def test_several_seeds_are_wilson_of_the_effective_number() -> None:
     rng = np.random.default_rng(0)
     v = (rng.random((4, 200)) < 0.9).astype(float)
     interval = score_interval(v)
-    p = v.mean()
-    effective = p * (1 - p) / interval.se**2
-    q = stats.t.ppf(0.975, interval.df)
+    p, s, n = v.mean(), *v.shape
+    by_seed, by_example = v.mean(axis=1, keepdims=True), v.mean(axis=0)
+    ms_residual = ((v - by_seed - by_example + p) ** 2).sum() / ((s - 1) * (n - 1))
+    examples = by_example.var(ddof=1) / n - ms_residual / (s * n)
+    half = (
+        stats.t.ppf(0.975, n - 1) ** 2 * max(examples, 0)
+        + stats.t.ppf(0.975, s - 1) ** 2 * by_seed.var(ddof=1) / s
+    )
     # Both ends solve (p - end)^2 = q^2 end (1 - end) / n.
     for end in (interval.low, interval.high):
-        assert (p - end) ** 2 == pytest.approx(q**2 * end * (1 - end) / effective)
+        assert (p - end) ** 2 == pytest.approx(half * end * (1 - end) / (p * (1 - p)))
 
 
 @pytest.mark.parametrize("right", [0.0, 1.0])

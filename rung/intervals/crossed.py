@@ -2,27 +2,36 @@
 
 Every model is tested on every example, so the two-way table of values has mean squares of seeds,
 examples and residual, and the variance of its mean is estimated from them (Searle, Casella and
-McCulloch 1992, ch. 4; for cases and readers: Obuchowski and Rockette 1995), with Satterthwaite's
-degrees of freedom (1946).
+McCulloch 1992, ch. 4; for cases and readers: Obuchowski and Rockette 1995): scores by the modified
+large-sample method (Howe 1974), differences with Satterthwaite's degrees of freedom (1946).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from rung.intervals.interval import Interval, Scale, as_table, check_level, t_interval, wilson
+from rung.intervals.interval import (
+    Interval,
+    Scale,
+    as_table,
+    check_level,
+    ends,
+    t_quantile,
+    wilson,
+)
 from rung.intervals.resampled import Resampled
 
 POWER = 0.8
-# Between 0 (coverage down to .915 with three seeds that differ somewhat) and 1 (up to .985, and
-# intervals 6 % wider, with three that don't): see benchmarks/_coverage.py.
+# Between 0 (nothing is added) and 1 (intervals 6 % wider where three seeds don't differ).
 UNSEEN = 0.25
+# The share of the test set's own variance that no luck with the mean squares takes away.
+FLOOR = 0.25
 ROUNDING = 1e-9  # a difference of sums that is smaller than this share of them is zero
 
 
@@ -75,13 +84,24 @@ class Summary:
 
 @dataclass(frozen=True)
 class Error:
-    """The error of a mean: variances from examples and from seeds, their degrees of freedom, and
-    the skewness of the mean (from the examples; seeds are few and taken as symmetric)."""
+    """The error of a mean, as variances of it.
+
+    test: from the examples, var(by_example) / n; it has the residual in it. between: from the mean
+    squares of seeds, which have the residual in them too. residual. df: Satterthwaite's, of the
+    whole. skew: the skewness of the mean (from the examples; seeds are few and taken as symmetric).
+    """
 
     test: float
-    seed: float
+    between: float
+    residual: float
     df: float
     skew: float
+
+    @property
+    def seed(self) -> float:
+        """The seeds' own part, never below zero."""
+        own = self.between - self.residual
+        return own if own > ROUNDING * self.between else 0.0
 
     @property
     def se(self) -> float:
@@ -91,26 +111,42 @@ class Error:
 def error(effect: NDArray[np.float64], seeds: Sequence[Summary]) -> Error:
     """Of a mean over examples: effect (n,) is each example's part of it, averaged over seeds.
 
-    With one table and S >= 2 the variance is (MS_seed + MS_example - MS_residual) / (S N), the
-    seeds' part of it never below zero.
+    With one table and S >= 2 the variance is (MS_seed + MS_example - MS_residual) / (S N).
     """
     n = len(effect)
     centred = effect - effect.mean()
     test = float(np.vdot(centred, centred)) / ((n - 1) * n) if n > 1 else np.inf
-    seed_terms = [term for summary in seeds for term in summary.seed_terms()]
-    seed = sum(term for term, _ in seed_terms)
-    if seed <= ROUNDING * sum(abs(term) for term, _ in seed_terms):
-        seed = 0.0
-    variance = test + seed
-    skew = 0.0
-    if np.isfinite(test) and variance > 0:
-        skew = float(((centred / np.sqrt(variance)) ** 3).mean()) / n**2
-    df = satterthwaite(variance, [(test, n - 1.0), *seed_terms])
-    if seed_terms and seed == 0 and n > 1:
+    terms = [term for summary in seeds for term in summary.seed_terms()]
+    between = sum(term for term, _ in terms if term > 0)
+    residual = -sum(term for term, _ in terms if term < 0)
+    found = Error(test, between, residual, np.inf, 0.0)
+    variance = test + found.seed
+    if not np.isfinite(variance) or variance == 0:
+        return found
+    df = satterthwaite(variance, [(test, n - 1.0), *terms])
+    if terms and found.seed == 0:
         # The seeds differ no more than residual noise makes them, so nearly all error is known
         # with n - 1 degrees of freedom; but they may differ by a little that was not seen.
         df = 1 / (UNSEEN / df + (1 - UNSEEN) / (n - 1))
-    return Error(test, seed, df, skew)
+    skew = float(((centred / np.sqrt(variance)) ** 3).mean()) / n**2
+    return replace(found, df=df, skew=skew)
+
+
+def score_quantile(found: Error, n: int, n_seeds: int, level: float) -> float:
+    """q such that the score +- q se covers it, by the modified large-sample method.
+
+    Howe (1974, J. Am. Stat. Assoc. 69), Graybill and Wang (1980): each part of the variance gets
+    the quantile of its own degrees of freedom, examples N - 1 and seeds S - 1. With three seeds
+    Satterthwaite's quantile covers .92 where both parts are of one size, since his degrees of
+    freedom are highest when the seeds happen to agree.
+    """
+    t_test = t_quantile(level, n - 1)
+    if n_seeds < 2:
+        return t_test
+    t_seed = t_quantile(level, n_seeds - 1)
+    examples = max(found.test - found.residual, 0.0)
+    half = max(t_test**2 * examples + t_seed**2 * found.between, FLOOR * t_test**2 * found.test)
+    return float(np.sqrt(half)) / found.se if found.se > 0 else t_test
 
 
 def satterthwaite(variance: float, terms: Sequence[tuple[float, float]]) -> float:
@@ -134,8 +170,8 @@ def score_interval(
     values of 0 and 1 when "auto"; also for other scores between 0 and 1), "log" (for positive
     scores such as RMSE) or "identity", where skewed values are allowed for (`unskewed`).
 
-    Several seeds: crossed random effects with Satterthwaite degrees of freedom; covers a new test
-    set and a new training run. One seed: the test set's part only, of *this trained model*: for
+    Several seeds: crossed random effects (see `score_quantile`); covers a new test set and a new
+    training run. One seed: the test set's part only, of *this trained model*: for
     proportions Wilson's interval (1927, J. Am. Stat. Assoc. 22), also where all answers are right
     or all wrong. One example that is no proportion says nothing of its error: the whole line.
     Raises ValueError for empty or non-finite values. Coverage falls short with fewer than about 5
@@ -159,7 +195,8 @@ def score_interval(
     method = "crossed random effects" if n_seeds > 1 else "t, test set only"
     if n == 1:
         return Interval(estimate, -np.inf, np.inf, level, np.inf, seed_se, "one example")
-    low, high = t_interval(estimate, found.se, found.df, level, scale, found.skew)
+    q = score_quantile(found, n, n_seeds, level)
+    low, high = ends(estimate, found.se, q, scale, found.skew)
     method += {"proportion": ", Wilson", "log": ", log scale", "identity": ""}[scale]
     return Interval(estimate, low, high, level, test_se, seed_se, method, df=found.df)
 
@@ -196,7 +233,7 @@ def difference_interval(
     if proportions:
         effect = np.append(effect, (1 / left.n_seeds, -1 / right.n_seeds))
     if proportions and not measured:
-        found = Error(float(effect.var()) / len(effect), 0.0, np.inf, 0.0)
+        found = Error(float(effect.var()) / len(effect), 0.0, 0.0, np.inf, 0.0)
     else:
         found = error(effect, [left, right])
     test_se = float(np.sqrt(found.test))
@@ -205,7 +242,7 @@ def difference_interval(
     if len(effect) == 1:
         return Interval(estimate, -np.inf, np.inf, level, np.inf, seed_se, "one example", 1.0)
     centre = float(effect.mean())
-    low, high = t_interval(centre, found.se, found.df, level)
+    low, high = ends(centre, found.se, t_quantile(level, found.df))
     if found.se > 0:
         p_value = float(2 * stats.t.sf(abs(centre) / found.se, found.df))
     else:

@@ -56,22 +56,27 @@ def check_level(level: float) -> None:
         raise ValueError(f"level must be between 0 and 1, such as 0.95, not {level}")
 
 
-def t_interval(
-    estimate: float, se: float, df: float, level: float, scale: Scale = "identity", skew: float = 0
+def ends(
+    estimate: float, se: float, q: float, scale: Scale = "identity", skew: float = 0
 ) -> tuple[float, float]:
-    """The interval of an estimate whose standard error has df degrees of freedom.
+    """The interval estimate +- q se, on the scale that suits the estimate.
 
-    scale: "proportion" for scores from 0 to 1, by `wilson` with the effective number of examples;
-    "log" for positive scores, symmetric on that scale by the delta method; "identity". skew: the
-    skewness of the estimate, allowed for on the identity scale (see `unskewed`).
+    q: a quantile, of Student's t for instance. scale: "proportion" for scores from 0 to 1, by
+    `wilson` with the effective number of examples; "log" for positive scores, symmetric on that
+    scale by the delta method; "identity". skew: the skewness of the estimate, allowed for on the
+    identity scale (see `unskewed`).
     """
-    q = float(stats.t.ppf((1 + level) / 2, df))
     if scale == "proportion" and 0 < estimate < 1 and se > 0:
         return wilson(estimate, estimate * (1 - estimate) / se**2, q)
     if scale == "log" and estimate > 0:
         half = q * se / estimate
         return estimate * float(np.exp(-half)), estimate * float(np.exp(half))
     return estimate - se * unskewed(q, skew), estimate - se * unskewed(-q, skew)
+
+
+def t_quantile(level: float, df: float) -> float:
+    """Student's, two-sided."""
+    return float(stats.t.ppf((1 + level) / 2, df))
 
 
 def wilson(proportion: float, n: float, q: float) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from rung.intervals.interval import Interval, Scale, as_table, check_level, t_interval
+from rung.intervals.interval import Interval, Scale, as_table, check_level, ends, t_quantile
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ def resampled_interval(
         raise ValueError("two or more splits, with examples to train and to test on, are needed")
     estimate = float(by_split.mean())
     se = float(np.sqrt((1 / j + n_test / n_train) * by_split.var(ddof=1)))
-    low, high = t_interval(estimate, se, j - 1, level, scale)
+    low, high = ends(estimate, se, t_quantile(level, j - 1), scale)
     p_value = float(2 * stats.t.sf(abs(estimate) / se, j - 1)) if se > 0 else float(estimate == 0)
     return Interval(
         estimate, low, high, level, se, None, "corrected resampled", p_value, df=float(j - 1)
