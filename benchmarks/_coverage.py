@@ -23,6 +23,7 @@ from scipy import optimize, special, stats
 from rung import intervals
 from rung.intervals.interval import wilson
 from rung.metrics import METRICS, Predictions
+from rung.verdict import Comparison, Rival, judge
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
@@ -125,7 +126,7 @@ def scores(
             t = float(stats.t.ppf(0.975, seeds - 1))
             over = wald(mean, by_seed.var(ddof=1) / seeds, t)
             found.setdefault("mean ± t sd over seeds", []).append(over)
-        if repetition < min(reps, 200) and n <= 1000 and difficulty > 0:
+        if repetition < min(reps, 200) and n <= 100 and difficulty > 0:
             found.setdefault("BCa bootstrap of the test set", []).append(bca(by_example, rng))
     cell = {"n": n, "seeds": seeds, "accuracy": accuracy, "difficulty": difficulty, "seed_sd": sd}
     cell["expected_errors"] = n * (1 - accuracy)
@@ -197,19 +198,20 @@ def false_alarms(reps: int, n: int, seeds: int, accuracy: float, sd: float) -> l
 def power(reps: int, n: int, seeds: int, sd: float) -> list[Row]:
     """A model against a ladder of ten, better than the best by the minimum detectable difference."""
     rng = generator("power", n, seeds, sd)
-    ladder = [0.8, 0.75, 0.72, 0.7, 0.65, 0.6, 0.5, 0.4, 0.3, 0.1]
-    sizes = []
-    for _ in range(200):
-        (a, _), (b, _) = pair(rng, n, [0.82, 0.8], 2.0, seeds, sd)
-        noise = intervals.difference_interval(a, b)
-        sizes.append(intervals.minimum_detectable_difference(noise))
-    size = float(np.mean(sizes))
-    said = 0
-    for _ in range(reps):
+    # One strong rung, as on most boards: what is said of the others does not hang in the balance.
+    ladder = [0.8, 0.4, 0.35, 0.3, 0.25, 0.2, 0.18, 0.15, 0.12, 0.1]
+
+    def judged(size: float) -> Comparison:
         mine, *others = (v for v, _ in pair(rng, n, [0.8 + size, *ladder], 2.0, seeds, sd))
-        found = [intervals.difference_interval(mine, other) for other in others]
-        adjusted = intervals.holm([d.p_value or 0.0 for d in found])
-        said += intervals.verdict(found[0].estimate, adjusted[0]) == "beats"
+        rivals = [Rival(str(i), str(i), values) for i, values in enumerate(others)]
+        about: dict[str, Any] = {"dataset": {}, "metric": METRICS["accuracy"], "scores": {}}
+        return judge(mine, rivals, level=LEVEL, **about).to_beat
+
+    size = 0.02
+    for _ in range(3):  # the noise depends a little on how good the model is
+        sizes = [judged(size).minimum_detectable_difference for _ in range(200)]
+        size = float(np.mean(sizes))
+    said = sum(judged(size).verdict == "beats" for _ in range(reps))
     cell = {"n": n, "seeds": seeds, "seed_sd": sd, "difference": size, "repetitions": reps}
     return [{"section": "power", **cell, "method": "rung (Holm)", "share": said / reps}]
 
@@ -255,17 +257,38 @@ def regressed(
     return Predictions(target, target + heat * size * own)
 
 
-def metrics(
-    reps: int, names: Sequence[str], n: int, seeds: int, n_classes: int, sd: float, heat: float
+TRAININGS = 500  # of the truth of a metric
+
+
+def truths(names: tuple[str, ...], n_classes: int, sd: float, heat: float) -> dict[str, float]:
+    """The mean over trainings of each metric on a large test set."""
+    rng = generator("truths", names, n_classes, sd, heat)
+    world = classified if n_classes else regressed
+    sums = dict.fromkeys(names, 0.0)
+    for _ in range(TRAININGS):
+        p = world(rng, 10_000, 1, n_classes, sd, heat)
+        for name in names:
+            values = METRICS[name].values(p)
+            assert values is not None
+            sums[name] += float(values.mean()) / TRAININGS
+    return sums
+
+
+def metrics(reps: int, names: tuple[str, ...], n_classes: int, sd: float, heat: float) -> list[Row]:
+    """Metrics through values or influence values; the truth is their mean over many trainings."""
+    truth = truths(names, n_classes, sd, heat)
+    grid = itertools.product((2000, 500), (5, 3))
+    parts = [metric_cells(reps, truth, n, seeds, n_classes, sd, heat) for n, seeds in grid]
+    return [row for part in parts for row in part]
+
+
+def metric_cells(
+    reps: int, truth: dict[str, float], n: int, seeds: int, n_classes: int, sd: float, heat: float
 ) -> list[Row]:
-    """Metrics through values or influence values; the truth is their mean over 1,000 trainings."""
+    """One size and number of seeds."""
+    names = list(truth)
     rng = generator("metrics", names, n, seeds, n_classes, sd, heat)
     world = classified if n_classes else regressed
-    big = [world(rng, 20_000, 1, n_classes, sd, heat) for _ in range(1 if sd == 0 else 1000)]
-    truth = {name: float(np.mean([METRICS[name].values(p).mean() for p in big])) for name in names}  # type: ignore[union-attr]
-    if sd == 0:
-        large = [world(rng, 1_000_000, 1, n_classes, sd, heat)]
-        truth = {name: float(METRICS[name].values(large[0]).mean()) for name in names}  # type: ignore[union-attr]
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for _ in range(reps):
         p = world(rng, n, seeds, n_classes, sd, heat)
@@ -356,11 +379,10 @@ def tasks(reps: int) -> list[Any]:
         call(ranks)(reps, n, s, sd) for n, s, sd in itertools.product((1000, 300), (5, 3), runs)
     ]
     several = ("log_loss", "brier", "balanced_accuracy", "f1_macro")
-    for n, s, sd in itertools.product((2000, 500), (5, 3), (0.0, 0.15, 0.3)):
-        for heat in (1.0, 2.5):
-            out.append(call(metrics)(reps, several, n, s, 4, sd, heat))
-        out.append(call(metrics)(reps, ("roc_auc", "log_loss", "brier"), n, s, 2, sd, 1.0))
-        out.append(call(metrics)(reps, ("rmse", "mae", "r2"), n, s, 0, sd / 3, 1.0))
+    for sd in runs:
+        out += [call(metrics)(reps, several, 4, sd, heat) for heat in (1.0, 2.5)]
+        out.append(call(metrics)(reps, ("roc_auc", "log_loss", "brier"), 2, sd, 1.0))
+        out.append(call(metrics)(reps, ("rmse", "mae", "r2"), 0, sd / 3, 1.0))
     out += [
         call(skewed)(reps, name, n)
         for name, n in itertools.product(

@@ -84,10 +84,9 @@ def test_formula_of_the_mean_squares() -> None:
     ms_residual = (residual**2).sum() / ((s - 1) * (n - 1))
     interval = score_interval(v)
     assert interval.se**2 == pytest.approx((ms_seed + ms_example - ms_residual) / (s * n))
-    df = (ms_seed + ms_example - ms_residual) ** 2 / (
-        ms_seed**2 / (s - 1) + ms_example**2 / (n - 1) + ms_residual**2 / ((s - 1) * (n - 1))
-    )
-    assert interval.df == pytest.approx(df)
+    examples, between = interval.parts
+    assert examples == pytest.approx(((ms_example - ms_residual) / (s * n), n - 1))
+    assert between == pytest.approx((ms_seed / (s * n), s - 1))
 
 
 def test_several_seeds_are_wilson_of_the_effective_number() -> None:

@@ -6,9 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
-from rung.intervals.interval import Interval, Scale, as_table, check_level, ends, t_quantile
+from rung.intervals.interval import (
+    Interval,
+    Part,
+    Scale,
+    as_table,
+    check_level,
+    ends,
+    t_quantile,
+    two_sided_p,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +66,11 @@ def resampled_interval(
     if j < 2 or n_train <= 0 or n_test <= 0:
         raise ValueError("two or more splits, with examples to train and to test on, are needed")
     estimate = float(by_split.mean())
-    se = float(np.sqrt((1 / j + n_test / n_train) * by_split.var(ddof=1)))
-    low, high = ends(estimate, se, t_quantile(level, j - 1), scale)
-    p_value = float(2 * stats.t.sf(abs(estimate) / se, j - 1)) if se > 0 else float(estimate == 0)
+    variance = float((1 / j + n_test / n_train) * by_split.var(ddof=1))
+    parts = (Part(variance, j - 1.0),)
+    se = float(np.sqrt(variance))
+    low, high = ends(estimate, se, t_quantile(1 - level, j - 1), scale)
+    p_value = two_sided_p(parts, abs(estimate))
     return Interval(
-        estimate, low, high, level, se, None, "corrected resampled", p_value, df=float(j - 1)
+        estimate, low, high, level, se, None, "corrected resampled", p_value, parts=parts
     )
