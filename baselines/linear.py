@@ -26,4 +26,4 @@ def make(dataset: Dataset, seed: int) -> Any:
     return GridSearchCV(model, grid, scoring="neg_log_loss", cv=validation)
 
 
-baseline = Baseline(rung=2, title="Linear", deterministic=True, make=make)
+baseline = Baseline(rung=2, title="Linear", needs="sparse", deterministic=True, make=make)

@@ -17,7 +17,7 @@ import dataclasses
 import functools
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -301,38 +301,53 @@ class PicturesTable(FileSource):
 
 @dataclass(frozen=True, kw_only=True)
 class Table(FileSource):
-    """A table of numbers, csv (gzipped or not) or parquet, with the column `target`.
+    """A table, csv (gzipped or not) or parquet, with the column `target`; several files are rows
+    of one table.
 
-    Ids are row numbers, from 0. The column `part` says which rows are train, which test; without
-    one, `test_size` rows (or that share) are held out, by a hash of the ids.
+    Columns of numbers, strings and dates, with missing values. Ids are row numbers, from 0. The
+    column `part` says which rows are train, which test; without one, `test_size` rows (or that
+    share) are held out, by a hash of the ids. each: columns that say which file a row is from,
+    {"part": ["train", "test"]}. options: of pandas.read_csv, {"header": None, "names": [...]}.
+    classes: value in the table → class name.
     """
 
     modality: Modality = "tabular"
     target: str
     part: str = ""
+    each: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    classes: Mapping[str, str] = field(default_factory=dict)
     test_size: float | int = 0.3
 
     def read(self, name: str, files: Files) -> Dataset:
-        (place,) = files.paths
-        frame = read_frame(place, self.max_bytes)
+        import pandas as pd
+
+        frames = []
+        left = self.max_bytes
+        for i, path in enumerate(files.paths):
+            frame = read_frame(path, left, **self.options)
+            left -= path.stat().st_size
+            frames.append(frame.assign(**{c: values[i] for c, values in self.each.items()}))
+        place = files.paths[0]
+        frame = pd.concat(frames, ignore_index=True)
         for column in (self.target, self.part):
             if column and column not in frame.columns:
                 raise RungError(f"{place}: {unknown('column', column, map(str, frame.columns))}")
         splits = [official(frame[self.part].tolist(), name)] if self.part else None
-        columns = [c for c in frame.columns if c not in (self.target, self.part)]
-        for column in columns:
-            check_numbers(frame[column], place)
         target = frame[self.target]
         if target.isna().any():
             row = int(np.argmax(target.isna()))
             raise RungError(f"{place}: the target of row {row} is missing; drop such rows")
         y = target.to_numpy()
+        if y.dtype.kind not in "iuf" or self.classes:
+            y = np.array(class_names(map(str, y), self.classes, place))
         return Dataset.from_arrays(
-            frame[columns].to_numpy(dtype=np.float64),
-            y if y.dtype.kind in "iuf" else y.astype(np.str_),
+            frame.drop(columns=[c for c in (self.target, self.part) if c]),
+            y,
             name=name,
             task=self.task,
             modality=self.modality,
+            classes=list(dict.fromkeys(self.classes.values())) or None,
             splits=splits,
             test_size=self.test_size,
         )
@@ -397,11 +412,7 @@ def pictures_dataset(
     classes: Mapping[str, str],
 ) -> Dataset:
     """A data set of encoded pictures, each of which was decoded once to see that it can be."""
-    if strange := set(labels) - set(classes) if classes else None:
-        raise RungError(
-            f"{place}: {sorted(strange)[0]!r} is none of the declared classes "
-            f"({', '.join(classes)})"
-        )
+    named = class_names(labels, classes, place)
     pictures = Pictures.from_bytes(encoded)
     try:
         # Tiny, so that the JPEG decoder does an eighth of the work; it reads every byte even so.
@@ -410,7 +421,7 @@ def pictures_dataset(
         raise RungError(f"{place}: {error}") from error
     return Dataset.from_arrays(
         pictures,
-        np.array([classes.get(label, label) for label in labels]),
+        np.array(named),
         name=name,
         task="classification",
         modality="image",
@@ -435,18 +446,12 @@ def official(parts: Sequence[str], name: str) -> Split:
     return Split("official", np.flatnonzero(~is_test), np.flatnonzero(is_test))
 
 
-def check_numbers(column: Any, place: Path) -> None:
-    """Raises RungError, naming column and row, for a column with anything but finite numbers."""
-    from pandas.api.types import is_numeric_dtype
-
-    if not is_numeric_dtype(column.dtype):
+def class_names(labels: Iterable[str], classes: Mapping[str, str], place: Path) -> list[str]:
+    """The class name of each label: the declared one, or the label where none are declared."""
+    found = list(labels)
+    if strange := set(found) - set(classes) if classes else None:
         raise RungError(
-            f"{place}: the column {column.name!r} holds no numbers ({column.dtype}); turn it into "
-            "numbers, or remove it"
+            f"{place}: {sorted(strange)[0]!r} is none of the declared classes "
+            f"({', '.join(classes)})"
         )
-    bad = ~np.isfinite(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    if bad.any():
-        raise RungError(
-            f"{place}: the column {column.name!r} is empty, NaN or infinite in "
-            f"{int(bad.sum())} rows, the first of them row {int(np.argmax(bad))}; fill or drop them"
-        )
+    return [classes.get(label, label) for label in found]

@@ -24,6 +24,7 @@ from samples import (
     idx_arrays,
     idx_source,
     jpeg,
+    md5,
     published,
     python,
     refused,
@@ -266,8 +267,7 @@ def test_table(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("column", "value", "says"),
     [
-        ("width", np.nan, "'width' is empty, NaN or infinite in 1 rows, the first of them row 3"),
-        ("width", -np.inf, "'width' is empty, NaN or infinite in 1 rows, the first of them row 3"),
+        ("width", -np.inf, "'width' is infinite in 1 rows, the first of them row 3"),
         ("kind", None, "target of row 3 is missing"),
         ("part", "exam", "the part 'exam'"),
     ],
@@ -283,9 +283,70 @@ def test_table_with_a_bad_cell(
 def test_table_refused(tmp_path: Path) -> None:
     good = write(frame(), tmp_path / "t.csv")
     assert "did you mean kind?" in refused(lambda: table(good, target="knd"))
-    assert "'kind' holds no numbers" in refused(lambda: table(good, target="count"))
+    assert "'b' is none of the declared" in refused(lambda: table(good, classes={"a": "A"}))
     assert "declared 100 bytes" in refused(lambda: table(good, max_bytes=100))
     assert "there is no" in refused(lambda: table(tmp_path / "none.csv"))
+
+
+def mixed(n: int = 40) -> pd.DataFrame:
+    """Numbers, a category, many strings, dates; some of each missing."""
+    kind = np.arange(n) % 2
+    days = pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(n), unit="D")
+    frame = pd.DataFrame(
+        {
+            "width": np.arange(n) / 7,
+            "colour": np.where(kind == 1, "red", "blue"),
+            "name": [f"name {i}" for i in range(n)],
+            "day": days.astype(str),
+            "kind": np.where(kind == 1, "yes", "no"),
+        }
+    )
+    frame.loc[[3, 8], ["width", "colour", "day"]] = None
+    return frame
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_table_keeps_columns_of_all_kinds(tmp_path: Path, name: str) -> None:
+    dataset = table(write(mixed(), tmp_path / name), part="", test_size=10)
+    assert dataset.X.columns.tolist() == ["width", "colour", "name", "day"]
+    assert dataset.X["width"].dtype == np.float64
+    assert dataset.X["width"].isna().sum() == dataset.X["colour"].isna().sum() == 2
+    assert dataset.X["colour"][1] == "red"
+    again = table(write(mixed(), tmp_path / name), part="", test_size=10, title="Other")
+    assert again.fingerprint == dataset.fingerprint
+    assert dataset.take(np.array([5, 1])).X["name"].tolist() == ["name 5", "name 1"]
+
+
+def test_table_of_two_files_without_a_header(tmp_path: Path, data: Path) -> None:
+    rows = mixed()
+    archives = []
+    for name, part, label in (("a.csv", rows[:28], "no"), ("b.csv", rows[28:], "no.")):
+        part = part.replace({"kind": {"no": label}})
+        text = part.to_csv(header=False, index=False, na_rep="?")
+        save(data / name, text.encode())
+        archives.append(Archive(f"http://127.0.0.1:9/{name}", md5(text.encode())))
+    source = Table(
+        title="T",
+        archives=archives,
+        target="kind",
+        part="part",
+        each={"part": ["train", "test"], "file": ["first", "second"]},
+        options={"header": None, "names": list(rows.columns), "na_values": "?"},
+        classes={"yes": "Yes", "no": "No", "no.": "No"},
+    )
+    dataset = source.load("t", ".")
+    assert dataset.classes == ("Yes", "No")
+    assert dataset.y.tolist() == [1, 0] * 20
+    assert dataset.split("official").test.tolist() == list(range(28, 40))
+    assert dataset.X["width"].isna().sum() == 2
+    assert dataset.X["file"].tolist() == ["first"] * 28 + ["second"] * 12
+
+
+def test_encoding_is_declared_not_guessed(tmp_path: Path) -> None:
+    path = save(tmp_path / "t.csv", "wörd,kind\né,a\nß,b\né,a\nß,b\n".encode("latin-1"))
+    assert "can't be read as a table" in refused(lambda: table(path, part=""))
+    dataset = table(path, part="", options={"encoding": "latin-1"})
+    assert dataset.X["wörd"].tolist() == ["é", "ß", "é", "ß"]
 
 
 def test_pictures_table(tmp_path: Path) -> None:
