@@ -308,3 +308,15 @@ def read_all(path: Path, max_bytes: int) -> bytes:
         raise RungError(
             f"{path} is truncated or damaged ({one_line(error)}); get it again"
         ) from error
+
+
+def decoded(content: bytes, encoding: str, where: str) -> str:
+    """The text, without a byte order mark. Raises RungError where it is not in this encoding."""
+    try:
+        return content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
+    except (UnicodeDecodeError, LookupError) as error:
+        line = content[: getattr(error, "start", 0)].count(b"\n") + 1
+        raise RungError(
+            f"{where} is not in {encoding} ({one_line(error)}, line {line}); declare what it is "
+            'in, `encoding="latin-1"` say'
+        ) from error

@@ -16,19 +16,30 @@ import abc
 import dataclasses
 import functools
 import hashlib
+import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 import rung.archives
 import rung.dataset
-from rung.archives import listing, members, read_frame, read_idx, read_parquet
+from rung.archives import (
+    decoded,
+    listing,
+    members,
+    one_line,
+    read_all,
+    read_frame,
+    read_idx,
+    read_parquet,
+)
 from rung.dataset import Dataset, Modality, Pictures, Split, Task
 from rung.errors import RungError, unknown
 from rung.fetch import Archive, Progress, fetch, local_copies, md5, write_local_copies
@@ -43,7 +54,10 @@ __all__ = [
     "PicturesTable",
     "ScikitLearn",
     "Source",
+    "StandardSplits",
     "Table",
+    "TextFolder",
+    "TextLines",
     "add_local",
     "remove_local",
 ]
@@ -173,7 +187,8 @@ class FileSource(Source):
         if added is not None:
             return self.local(name, Path(added))
         alone = len(self.archives) == 1
-        return Files(tuple(fetch(name, archive, alone, progress) for archive in self.archives))
+        paths = tuple(fetch(name, archive, alone, progress) for archive in self.archives)
+        return Files(paths, local_copy=not published(paths, self.archives))
 
     def local(self, name: str, place: Path) -> Files:
         """The files of a user's own copy; they count as published if every md5 is right."""
@@ -182,19 +197,16 @@ class FileSource(Source):
                 f"the local copy of {name}, {place}, is not there; put it back, or forget it: "
                 f"rung data remove {name}"
             )
-        inside = tuple(place / archive.name for archive in self.archives)
-        if place.is_dir() and all(p.is_file() for p in inside):
-            paths = inside
+        names = [(archive.name, *archive.copies) for archive in self.archives]
+        inside = [[place / n for n in known if (place / n).is_file()] for known in names]
+        if place.is_dir() and all(inside):
+            paths = tuple(found[0] for found in inside)
         elif len(self.archives) == 1 and (self.takes_folder or place.is_file()):
             paths = (place,)
         else:
-            names = ", ".join(archive.name for archive in self.archives)
-            raise RungError(f"{name}: {place} must be a folder that holds {names}")
-        same = all(
-            p.is_file() and md5(p) == archive.md5
-            for p, archive in zip(paths, self.archives, strict=True)
-        )
-        return Files(paths, local_copy=not same)
+            wanted = ", ".join(archive.name for archive in self.archives)
+            raise RungError(f"{name}: {place} must be a folder that holds {wanted}")
+        return Files(paths, local_copy=not published(paths, self.archives))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -353,6 +365,171 @@ class Table(FileSource):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class StandardSplits(FileSource):
+    """A table of numbers with the splits that others have used, each a list of test rows.
+
+    In the form of Hernández-Lobato and Adams (2015) and Gal and Ghahramani (2016): data.txt, the
+    column numbers in index_features.txt and index_target.txt, the test rows of split K in
+    index_test_K.txt; the other rows are its training part. at: the address of the folder of these
+    files, which are those listed for it, with their md5, in the file `path` (as md5sum writes it)
+    beside the declaration.
+    """
+
+    task: Task = "regression"
+    modality: Modality = "tabular"
+    at: str
+
+    def locate(self, name: str, folder: Path, progress: Progress | None) -> Files:
+        inside = urlsplit(self.at).path.strip("/")
+        archives = []
+        for line in (folder / self.path).read_text().splitlines():
+            known_md5, path = line.split()
+            place = PurePosixPath(path)
+            if inside.endswith(str(place.parent)):
+                copies = {f"{place.parent.parent.name}/{place.name}": known_md5}
+                archives.append(Archive(self.at + place.name, known_md5, copies))
+        paths = tuple(fetch(name, archive, False, progress) for archive in archives)
+        return Files(paths, local_copy=not published(paths, archives))
+
+    def read(self, name: str, files: Files) -> Dataset:
+        found = {path.name: path for path in files.paths}
+
+        def numbers(file: str) -> NDArray[np.float64]:
+            try:
+                return np.loadtxt(found[file], ndmin=1)
+            except (KeyError, OSError, ValueError) as error:
+                raise RungError(f"{name}: {file} can't be read ({one_line(error)})") from error
+
+        data, target = numbers("data.txt"), int(numbers("index_target.txt")[0])
+        tests = sorted(
+            (int(file.split("_")[2].split(".")[0]), file) for file in found if "_test_" in file
+        )
+        splits = []
+        for k, file in tests:
+            test = np.sort(numbers(file).astype(np.int64))
+            splits.append(Split(f"{k:02d}", np.setdiff1d(np.arange(len(data)), test), test))
+        return Dataset.from_arrays(
+            data[:, numbers("index_features.txt").astype(np.int64)],
+            data[:, target],
+            name=name,
+            task=self.task,
+            modality=self.modality,
+            splits=splits,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextLines(FileSource):
+    """One text a line, with its label in front of the `separator`; empty lines are left out.
+
+    Or in columns: with `header`, the first line names columns, of which `text` and `target` are
+    read; in a .jsonl file each line is an object with these keys. Files are gzipped or not. parts:
+    what each file is, train, test or val; ids are then "train/00017", else line numbers, and
+    `test_size` texts (or that share) are held out, by a hash of the ids. until: where the label
+    ends ("LOC:city", ":" is LOC). classes: label → class name. encoding: of the files; anything
+    else in them is refused.
+    """
+
+    modality: Modality = "text"
+    text: str = "text"
+    target: str = "label"
+    separator: str = "\t"
+    until: str = ""
+    header: bool = False
+    parts: Sequence[str] = ()
+    encoding: str = "utf-8"
+    classes: Mapping[str, str] = field(default_factory=dict)
+    test_size: float | int = 0.3
+
+    def read(self, name: str, files: Files) -> Dataset:
+        found, labels, ids, parts = [], [], [], []
+        left = self.max_bytes
+        for i, path in enumerate(files.paths):
+            content = read_all(path, left)
+            left -= len(content)
+            part = self.parts[i] if self.parts else ""
+            lines = decoded(content, self.encoding, str(path)).split("\n")
+            for number, (text, label) in enumerate(self.rows(path, lines)):
+                found.append(text)
+                labels.append(label.split(self.until)[0] if self.until else label)
+                ids.append(f"{part}/{number:05d}" if part else str(number))
+                parts.append(part)
+        return Dataset.from_arrays(
+            np.array(found, dtype=object),
+            np.array(class_names(labels, self.classes, files.paths[0])),
+            name=name,
+            task=self.task,
+            modality=self.modality,
+            ids=ids,
+            classes=list(dict.fromkeys(self.classes.values())) or None,
+            splits=[official(parts, name)] if self.parts else None,
+            test_size=self.test_size,
+        )
+
+    def rows(self, path: Path, lines: list[str]) -> Iterator[tuple[str, str]]:
+        """(text, label) of each line."""
+        names: list[str] = []
+        for number, line in enumerate(lines, 1):
+            if not (line := line.rstrip("\r")).strip():
+                continue
+            try:
+                if ".jsonl" in path.suffixes:
+                    row = json.loads(line)
+                elif self.header:
+                    cells = line.split(self.separator)
+                    if not names:
+                        names = cells
+                        continue
+                    row = dict(zip(names, cells, strict=True))
+                else:
+                    label, text = line.split(self.separator, 1)
+                    row = {self.text: text, self.target: label}
+                yield row[self.text], str(row[self.target])
+            except (KeyError, TypeError, ValueError) as error:
+                raise RungError(
+                    f"{path}: line {number} is not as declared ({one_line(error)}): {line[:60]!r}"
+                ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextFolder(FileSource):
+    """Texts in train/CLASS/ and test/CLASS/ (or val/, valid/), a file each: a folder, tar or zip.
+
+    A part may have a name in front, "20news-bydate-train". Ids and rows are as in `ImageFolder`;
+    hidden files are left out. encoding: of the files; anything else in them is refused.
+    """
+
+    modality: Modality = "text"
+    encoding: str = "utf-8"
+    classes: Mapping[str, str] = field(default_factory=dict)
+
+    takes_folder: ClassVar[bool] = True
+
+    def read(self, name: str, files: Files) -> Dataset:
+        (place,) = files.paths
+        found: dict[str, str] = {}
+        for member, content in members(place, lambda m: bool(text_id(m)), self.max_bytes):
+            row = text_id(member)
+            if row in found:
+                raise RungError(f"{place}: there are two texts {row}; remove one")
+            found[row] = decoded(content, self.encoding, f"{place}: {member}")
+        if not found:
+            raise RungError(f"{place}: no texts in train/CLASS/ and test/CLASS/ (or val/, valid/)")
+        ids = sorted(found)
+        labels = [i.split("/")[1] for i in ids]
+        return Dataset.from_arrays(
+            np.array([found[i] for i in ids], dtype=object),
+            np.array(class_names(labels, self.classes, place)),
+            name=name,
+            task=self.task,
+            modality=self.modality,
+            ids=ids,
+            classes=list(dict.fromkeys(self.classes.values())) or None,
+            splits=[official([i.split("/")[0] for i in ids], name)],
+        )
+
+
 @functools.cache
 def code() -> str:
     """A hash of the code that prepares data: a change of it makes all prepared data stale."""
@@ -399,6 +576,24 @@ def picture_id(member: str) -> str:
         if part == TRAIN or part in TESTS:
             return "/".join(parts[start:])
     return ""
+
+
+def text_id(member: str) -> str:
+    """As `picture_id`, and the part may have a name in front of it, "20news-bydate-train"."""
+    row = picture_id(member)
+    parts = PurePosixPath(member).parts
+    if row or any(p.startswith(".") or p == "__MACOSX" for p in parts):
+        return row
+    for start, part in enumerate(parts[:-2]):
+        kind = part.replace("_", "-").rpartition("-")[2]
+        if kind == TRAIN or kind in TESTS:
+            return "/".join([kind, *parts[start + 1 :]])
+    return ""
+
+
+def published(paths: Sequence[Path], archives: Sequence[Archive]) -> bool:
+    """Whether these are the published files, and not others that stand in for them."""
+    return all(p.is_file() and md5(p) == a.md5 for p, a in zip(paths, archives, strict=True))
 
 
 def pictures_dataset(
