@@ -82,6 +82,10 @@ def test_a_class_missing_from_the_subset(name: str, task: str, kind: str) -> Non
     assert set(outcome.label) <= {0, 1}
 
 
+# So that the many fits of scikit-learn's checks take seconds.
+QUICK: dict[str, dict[str, Any]] = {"net": {"epochs": 20, "dropout": 0.0}}
+
+
 def estimators() -> list[Any]:
     """Our own estimators over plain matrices, as `make` gives them."""
     found = []
@@ -90,7 +94,7 @@ def estimators() -> list[Any]:
         if rung.needs in ("pixels", "raw"):
             continue
         for task in rung.tasks:
-            estimator = rung.make(table(task=task), 0)
+            estimator = rung.make(table(task=task), 0, **QUICK.get(entry.name, {}))
             if not type(estimator).__module__.startswith("sklearn."):
                 found.append(pytest.param(estimator, id=type(estimator).__name__))
     return found
