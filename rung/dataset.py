@@ -9,12 +9,15 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rung.errors import RungError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Task = Literal["classification", "regression"]
 Modality = Literal["image", "text", "tabular"]
@@ -98,8 +101,9 @@ def decode_picture(encoded: bytes, px: int) -> NDArray[np.uint8]:
 class Dataset:
     """Examples with a target. Build one with `from_arrays`, or `rung.load` a published one.
 
-    X: (n, n_features) float for tables; (n, height, width, channels) uint8 or `Pictures` for
-    images. y: (n,) int64 codes into `classes`, or float64 for regression. ids: (n,) str, unique
+    X: for tables (n, n_features) finite float64, or a pandas frame as `typed` makes it where there
+    is more than numbers; for texts (n,) str objects; for images (n, height, width, channels) uint8
+    or `Pictures`. y: (n,) int64 codes into `classes`, or float64 for regression. ids: (n,) str, unique
     and stable: they name the same example in every version of this library.
     """
 
@@ -141,9 +145,8 @@ class Dataset:
 
     def take(self, rows: NDArray[np.int64]) -> Dataset:
         """The data set of these rows alone, without splits: what a rung is shown to train on."""
-        X = self.X.take(rows) if isinstance(self.X, Pictures) else np.asarray(self.X[rows])
         return dataclasses.replace(
-            self, X=X, y=np.asarray(self.y[rows]), ids=self.ids[rows], splits=()
+            self, X=take(self.X, rows), y=np.asarray(self.y[rows]), ids=self.ids[rows], splits=()
         )
 
     def verified(self) -> Dataset:
@@ -155,7 +158,7 @@ class Dataset:
     @classmethod
     def from_arrays(
         cls,
-        X: ArrayLike | Pictures,
+        X: ArrayLike | Pictures | pd.DataFrame,
         y: ArrayLike,
         *,
         name: str = "arrays",
@@ -169,14 +172,15 @@ class Dataset:
     ) -> Dataset:
         """A data set from arrays in memory.
 
-        X: (n, n_features) numbers, or (n, height, width[, channels]) uint8 for pictures.
-        y: (n,) labels of any kind, or numbers. The task is regression where y is of floating
+        X: (n, n_features) numbers, or a pandas frame whose columns hold numbers, strings,
+        categories or dates, with missing values; (n,) strings for texts; (n, height, width[,
+        channels]) uint8 for pictures. y: (n,) labels of any kind, or numbers. The task is regression where y is of floating
         type with fractions in it, unless `task` says otherwise. Without `splits`, a share
         `test_size` (or a number of rows) is held out, chosen by a hash of the ids and, for
-        classes, stratified. Raises RungError for NaN, unequal lengths, doubled ids, a class
-        with one example or one that is missing from a training part.
+        classes, stratified. Raises RungError for NaN in an array, infinite numbers, unequal
+        lengths, doubled ids, a class with one example or one that is missing from a training part.
         """
-        features = X if isinstance(X, Pictures) else np.asarray(X)
+        features: Any = X if isinstance(X, Pictures) or is_frame(X) else _array(X)
         target = np.asarray(y)
         if target.ndim != 1 or len(features) != len(target):
             raise RungError(
@@ -186,13 +190,13 @@ class Dataset:
         if task is None:
             fractions = target.dtype.kind == "f" and bool(np.any(target % 1))
             task = "regression" if fractions else "classification"
-        if not isinstance(features, Pictures):
-            if features.ndim == 3:
-                features = features[..., None]
-            if modality is None:
-                modality = "image" if features.ndim == 4 else "tabular"
-            if modality == "tabular":
-                features = numeric(features, name)
+        if isinstance(features, np.ndarray) and features.ndim == 3:
+            features = features[..., None]
+        modality = modality or _modality(features)
+        if modality == "text":
+            features = texts(features, name)
+        elif modality == "tabular":
+            features = typed(X, name) if is_frame(X) else numeric(features, name)
         names = (
             np.asarray(ids, dtype=np.str_)
             if ids is not None
@@ -208,11 +212,107 @@ class Dataset:
             y=codes,
             ids=names,
             task=task,
-            modality=modality or "image",
+            modality=modality,
             splits=parts,
             classes=labels,
             **metadata,
         )
+
+
+def is_frame(X: Any) -> bool:
+    """Whether X is a pandas frame; it does not import pandas to find out."""
+    return hasattr(X, "iloc") and hasattr(X, "columns")
+
+
+def take(X: Any, rows: NDArray[np.int64]) -> Any:
+    """These rows of what stands in `Dataset.X`: an array, a frame or `Pictures`."""
+    return np.asarray(X[rows]) if isinstance(X, np.ndarray) else X.take(rows)
+
+
+def _array(X: Any) -> NDArray[Any]:
+    # An array of str of a fixed width would give each text the room of the longest.
+    strings = isinstance(X, Sequence) and len(X) > 0 and all(isinstance(x, str) for x in X)
+    return np.asarray(X, dtype=object if strings else None)
+
+
+def _modality(X: Any) -> Modality:
+    if isinstance(X, Pictures):
+        return "image"
+    if isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind in "OUT":
+        return "text"
+    return "image" if isinstance(X, np.ndarray) and X.ndim == 4 else "tabular"
+
+
+def texts(X: NDArray[Any], name: str) -> NDArray[np.object_]:
+    """X as (n,) str objects, or an error that names the first row which is no text."""
+    values = np.asarray(X, dtype=object)
+    if values.ndim != 1:
+        raise RungError(f"{name}: texts must be one string for each row, not {values.shape}")
+    for row, value in enumerate(values):
+        if not isinstance(value, str):
+            raise RungError(
+                f"{name}: the text of row {row} is missing or no text ({type(value).__name__}); "
+                "drop such rows, or make them empty strings"
+            )
+    return values
+
+
+def typed(frame: Any, name: str) -> Any:
+    """The columns as one of three types: float64, datetime64[us] (UTC) or str; NaN where missing.
+
+    A frame of finite numbers alone becomes a (n, n_features) float64 array. Booleans are 0 and 1,
+    durations seconds. Raises RungError for no column, doubled names, infinite numbers and cells
+    that hold no single value.
+    """
+    import pandas as pd
+
+    names = [str(column) for column in frame.columns]
+    if not names:
+        raise RungError(f"{name}: there is no column to learn from")
+    if len(set(names)) < len(names):
+        double = next(n for n in names if names.count(n) > 1)
+        raise RungError(f"{name}: two columns are named {double!r}; rename one")
+    columns = {n: _typed_column(frame.iloc[:, i], name) for i, n in enumerate(names)}
+    found = pd.DataFrame(columns).reset_index(drop=True)
+    if all(dtype == np.float64 for dtype in found.dtypes) and not found.isna().any(axis=None):
+        return np.ascontiguousarray(found.to_numpy())
+    return found
+
+
+def _typed_column(column: Any, name: str) -> Any:
+    import pandas as pd
+    from pandas.api import types
+
+    kind = types.infer_dtype(column, skipna=True)
+    if kind == "categorical":
+        column = column.astype(object)
+    elif kind.startswith("datetime") or kind == "date":
+        return pd.to_datetime(column, utc=True).dt.tz_localize(None).astype("datetime64[us]")
+    elif kind.startswith("timedelta"):
+        return pd.to_timedelta(column).dt.total_seconds()
+    elif kind in ("integer", "floating", "mixed-integer-float", "decimal", "empty") or (
+        types.is_bool_dtype(column) or types.is_numeric_dtype(column)
+    ):
+        if types.is_complex_dtype(column):
+            raise RungError(f"{name}: the column {column.name!r} holds complex numbers; split it")
+        numbers = pd.to_numeric(column).astype("Float64").to_numpy(np.float64, na_value=np.nan)
+        infinite = np.isinf(numbers)
+        if infinite.any():
+            raise RungError(
+                f"{name}: the column {column.name!r} is infinite in {int(infinite.sum())} rows, "
+                f"the first of them row {int(np.argmax(infinite))}; mend or drop them"
+            )
+        return pd.Series(numbers, index=column.index)
+    elif kind not in ("string", "boolean", "mixed-integer") and not all(
+        isinstance(value, (str, bool, int, float, np.generic)) or value is None or value is pd.NA
+        for value in column
+    ):
+        raise RungError(
+            f"{name}: the column {column.name!r} holds no single values ({kind}); turn it into "
+            "numbers, strings or dates, or remove it"
+        )
+    strings = column.map(str, na_action="ignore").astype(object)
+    return strings.where(column.notna(), None).astype(pd.StringDtype(na_value=np.nan))
 
 
 def numeric(X: NDArray[Any], name: str) -> NDArray[np.float64]:
@@ -352,6 +452,19 @@ def content_fingerprint(dataset: Dataset) -> str:
     if isinstance(dataset.X, Pictures):
         add(dataset.X.blob)
         add(dataset.X.offsets)
+    elif dataset.modality == "text":
+        _add_texts(digest, dataset.X)
+    elif is_frame(dataset.X):
+        for name, column in dataset.X.items():
+            kind = column.dtype.kind if isinstance(column.dtype, np.dtype) else "T"
+            _add_texts(digest, [name, kind])
+            if kind == "T":
+                missing = column.isna().to_numpy()
+                add(missing)
+                _add_texts(digest, column[~missing])
+            else:
+                values = column.to_numpy()
+                add(values if kind == "M" else np.where(np.isnan(values), np.nan, values))
     else:
         add(dataset.X)
     add(dataset.y)
@@ -366,3 +479,10 @@ def content_fingerprint(dataset: Dataset) -> str:
 def _add_array(digest: Any, array: NDArray[Any]) -> None:
     digest.update(f"{array.dtype.str}{array.shape}".encode())
     digest.update(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
+
+
+def _add_texts(digest: Any, found: Iterable[str]) -> None:
+    # Their lengths as well, so that no two lists of texts run together to the same bytes.
+    encoded = [text.encode("utf-8", "surrogatepass") for text in found]
+    _add_array(digest, np.array([len(e) for e in encoded], dtype=np.int64))
+    digest.update(b"".join(encoded))
