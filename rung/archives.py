@@ -317,6 +317,6 @@ def decoded(content: bytes, encoding: str, where: str) -> str:
     except (UnicodeDecodeError, LookupError) as error:
         line = content[: getattr(error, "start", 0)].count(b"\n") + 1
         raise RungError(
-            f"{where} is not in {encoding} ({one_line(error)}, line {line}); declare what it is "
-            'in, `encoding="latin-1"` say'
+            f"{where} is not in {encoding} ({one_line(error)}, line {line}); save it in "
+            f'{encoding}, or declare what it is in, `encoding="latin-1"` say'
         ) from error

@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from rung.errors import RungError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
 Task = Literal["classification", "regression"]
@@ -90,11 +92,27 @@ def decode_picture(encoded: bytes, px: int) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(encoded)) as picture:
         # Let the JPEG decoder halve the picture while it is more than twice too large.
         picture.draft("RGB", (2 * px, 2 * px))
-        rgb = picture.convert("RGB")
+        rgb = _rgb(picture)
     side = min(rgb.size)
     left, top = (rgb.width - side) // 2, (rgb.height - side) // 2
     square = rgb.crop((left, top, left + side, top + side))
     return np.asarray(square.resize((px, px), Image.Resampling.BILINEAR))
+
+
+def _rgb(picture: Any) -> Any:
+    """Any mode as RGB: 16 bit scaled to 8, what is transparent on white, the first frame alone."""
+    from PIL import Image
+
+    if picture.mode.startswith("I;16"):
+        grey = np.asarray(picture).astype(np.uint16) >> 8
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if picture.mode in ("I", "F"):
+        raise ValueError("it has 32 bits for each pixel; save it with 8 or 16")
+    if picture.has_transparency_data:
+        seen = picture.convert("RGBA")
+        white = Image.new("RGBA", seen.size, "white")
+        return Image.alpha_composite(white, seen).convert("RGB")
+    return picture.convert("RGB")
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +139,8 @@ class Dataset:
     citation: str = ""
     # True where the data came from a user's own file instead of the declared one.
     local_copy: bool = False
+    # What was inferred and what looks wrong, a line each; they stand above the board.
+    notes: tuple[str, ...] = ()
     fingerprint: str = field(default="")
 
     def __post_init__(self) -> None:
@@ -154,6 +174,36 @@ class Dataset:
         if content_fingerprint(self) != self.fingerprint:
             raise ValueError(f"the content of {self.name} does not have its fingerprint")
         return self
+
+    @classmethod
+    def from_table(cls, table: str | Path | pd.DataFrame, **options: Any) -> Dataset:
+        """A data set from a .csv, .csv.gz or .parquet file, or from a pandas frame.
+
+        options: those of `rung.own.Options`: target, text, task, modality, group, time, test,
+        splits, drop_missing_target. What was inferred stands in `notes`. Raises RungError for
+        what can't be read or learnt from.
+        """
+        from rung import own
+
+        return own.from_table(table, own.Options(**options))
+
+    @classmethod
+    def from_image_folder(cls, folder: str | Path, *, splits: int | None = None) -> Dataset:
+        """A data set from pictures in CLASS/, or in train/CLASS/ and test/CLASS/ (or val/, valid/).
+
+        Without parts, 30 % are held out, stratified, `splits` times. Raises RungError for a
+        picture that can't be read, and for one class.
+        """
+        from rung import own
+
+        return own.load(folder, modality="image", splits=splits)
+
+    @classmethod
+    def from_text_folder(cls, folder: str | Path, *, splits: int | None = None) -> Dataset:
+        """A data set from texts, a file each, in folders as `from_image_folder` takes them."""
+        from rung import own
+
+        return own.load(folder, modality="text", splits=splits)
 
     @classmethod
     def from_arrays(
@@ -407,12 +457,16 @@ def check_splits(
                 )
 
 
-def holdout(ids: NDArray[np.str_], y: NDArray[Any], task: Task, test_size: float | int) -> Split:
+def holdout(
+    ids: NDArray[np.str_], y: NDArray[Any], task: Task, test_size: float | int, name: str = ""
+) -> Split:
     """The split that keeps out the rows whose ids hash lowest, class by class.
 
     It depends on ids and classes alone, so it is the same on every machine, in any row order.
+    With a name, which is hashed with the ids, it is one of several.
     """
-    ranks = np.array([id_hash(i) for i in ids], dtype=np.uint64)
+    salt = f"{name}/" if name else ""
+    ranks = np.array([id_hash(f"{salt}{i}") for i in ids], dtype=np.uint64)
     n_test = test_size if isinstance(test_size, int) else round(test_size * len(ids))
     n_test = min(max(n_test, 1), len(ids) - 1)
     if task == "regression":
@@ -426,7 +480,7 @@ def holdout(ids: NDArray[np.str_], y: NDArray[Any], task: Task, test_size: float
         )
     test = np.sort(test).astype(np.int64)
     train = np.setdiff1d(np.arange(len(ids), dtype=np.int64), test)
-    return Split("holdout", train, test)
+    return Split(name or "holdout", train, test)
 
 
 def class_quotas(y: NDArray[Any], n_test: int) -> tuple[list[NDArray[np.int64]], list[int]]:

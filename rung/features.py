@@ -39,7 +39,7 @@ def pixels(dataset: Dataset, px: int) -> NDArray[np.uint8]:
         if _digest(entry[0]) != entry[1]:
             raise ValueError(f"decoded pictures of {dataset.name} changed on disk")
 
-    key = {"fingerprint": dataset.fingerprint, "px": px, "version": 1}
+    key = {"fingerprint": dataset.fingerprint, "px": px, "version": 2}
     return home.cached("pixels", key, decode, check)[0]
 
 

@@ -18,7 +18,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -255,32 +255,28 @@ class ImageFolder(FileSource):
     the order of ids, so that a folder and an archive of it are the same data set. Hidden files are
     left out; anything else in a class folder must be a picture. Where there are test/ and val/,
     val/ belongs to training. classes: folder name → class name; without it, the folder's name.
+    flat: the pictures lie in CLASS/, and 30 % are held out, by a hash of the ids. suffixes: only
+    files that end so are read.
     """
 
     classes: Mapping[str, str] = field(default_factory=dict)
+    flat: bool = False
+    suffixes: Sequence[str] = ()
 
     takes_folder: ClassVar[bool] = True
 
     def read(self, name: str, files: Files) -> Dataset:
         (place,) = files.paths
-        found: dict[str, bytes] = {}
-        for member, content in members(place, lambda m: bool(picture_id(m)), self.max_bytes):
-            row = picture_id(member)
-            if row in found:
-                raise RungError(f"{place}: there are two pictures {row}; remove one")
-            found[row] = content
-        if not found:
-            raise RungError(
-                f"{place}: no pictures in train/CLASS/ and test/CLASS/ (or val/, valid/)"
-            )
+        id_of = flat_id if self.flat else picture_id
+        found = rows_of(place, id_of, self.suffixes, "pictures", self.max_bytes)
         ids = sorted(found)
         return pictures_dataset(
             name,
             place,
             ids=ids,
-            parts=[i.split("/")[0] for i in ids],
-            labels=[i.split("/")[1] for i in ids],
-            encoded=[found.pop(i) for i in ids],
+            parts=None if self.flat else [i.split("/")[0] for i in ids],
+            labels=[i.split("/")[0 if self.flat else 1] for i in ids],
+            encoded=[found.pop(i)[1] for i in ids],
             classes=self.classes,
         )
 
@@ -497,36 +493,34 @@ class TextFolder(FileSource):
     """Texts in train/CLASS/ and test/CLASS/ (or val/, valid/), a file each: a folder, tar or zip.
 
     A part may have a name in front, "20news-bydate-train". Ids and rows are as in `ImageFolder`;
-    hidden files are left out. encoding: of the files; anything else in them is refused.
+    hidden files are left out. encoding: of the files; anything else in them is refused. flat,
+    suffixes: as in `ImageFolder`.
     """
 
     modality: Modality = "text"
     encoding: str = "utf-8"
     classes: Mapping[str, str] = field(default_factory=dict)
+    flat: bool = False
+    suffixes: Sequence[str] = ()
 
     takes_folder: ClassVar[bool] = True
 
     def read(self, name: str, files: Files) -> Dataset:
         (place,) = files.paths
-        found: dict[str, str] = {}
-        for member, content in members(place, lambda m: bool(text_id(m)), self.max_bytes):
-            row = text_id(member)
-            if row in found:
-                raise RungError(f"{place}: there are two texts {row}; remove one")
-            found[row] = decoded(content, self.encoding, f"{place}: {member}")
-        if not found:
-            raise RungError(f"{place}: no texts in train/CLASS/ and test/CLASS/ (or val/, valid/)")
+        id_of = flat_id if self.flat else text_id
+        found = rows_of(place, id_of, self.suffixes, "texts", self.max_bytes)
         ids = sorted(found)
-        labels = [i.split("/")[1] for i in ids]
+        labels = [i.split("/")[0 if self.flat else 1] for i in ids]
+        texts = [decoded(found[i][1], self.encoding, f"{place}: {found[i][0]}") for i in ids]
         return Dataset.from_arrays(
-            np.array([found[i] for i in ids], dtype=object),
+            np.array(texts, dtype=object),
             np.array(class_names(labels, self.classes, place)),
             name=name,
             task=self.task,
             modality=self.modality,
             ids=ids,
             classes=list(dict.fromkeys(self.classes.values())) or None,
-            splits=[official([i.split("/")[0] for i in ids], name)],
+            splits=None if self.flat else [official([i.split("/")[0] for i in ids], name)],
         )
 
 
@@ -578,6 +572,39 @@ def picture_id(member: str) -> str:
     return ""
 
 
+def flat_id(member: str) -> str:
+    """The whole path, "CLASS/..."; "" where it is in no class folder."""
+    parts = PurePosixPath(member).parts
+    if len(parts) < 2 or any(p.startswith(".") or p == "__MACOSX" for p in parts):
+        return ""
+    return "/".join(parts)
+
+
+def rows_of(
+    place: Path,
+    id_of: Callable[[str], str],
+    suffixes: Sequence[str],
+    what: str,
+    max_bytes: int,
+) -> dict[str, tuple[str, bytes]]:
+    """The files of a folder or archive by id, each with its member name. what: "pictures"."""
+
+    def wanted(member: str) -> bool:
+        suffix = PurePosixPath(member).suffix.lower()
+        return bool(id_of(member)) and (not suffixes or suffix in suffixes)
+
+    found: dict[str, tuple[str, bytes]] = {}
+    for member, content in members(place, wanted, max_bytes):
+        row = id_of(member)
+        if row in found:
+            raise RungError(f"{place}: there are two {what} {row}; remove one")
+        found[row] = member, content
+    if not found:
+        where = "CLASS/" if id_of is flat_id else "train/CLASS/ and test/CLASS/ (or val/, valid/)"
+        raise RungError(f"{place}: no {what} in {where}")
+    return found
+
+
 def text_id(member: str) -> str:
     """As `picture_id`, and the part may have a name in front of it, "20news-bydate-train"."""
     row = picture_id(member)
@@ -601,7 +628,7 @@ def pictures_dataset(
     place: Path,
     *,
     ids: list[str],
-    parts: list[str],
+    parts: list[str] | None,
     labels: list[str],
     encoded: list[bytes],
     classes: Mapping[str, str],
@@ -622,7 +649,7 @@ def pictures_dataset(
         modality="image",
         ids=ids,
         classes=list(dict.fromkeys(classes.values())) or None,
-        splits=[official(parts, name)],
+        splits=None if parts is None else [official(parts, name)],
     )
 
 

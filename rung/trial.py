@@ -79,6 +79,11 @@ class Outcome:
     def sealed(self) -> Outcome:
         return dataclasses.replace(self, digest=self.computed_digest())
 
+    def of(self, dataset: Dataset) -> Outcome:
+        """Itself, with what is now said of the data: names and notes are not part of the work."""
+        said = describe(dataset)
+        return self if said == self.dataset else dataclasses.replace(self, dataset=said).sealed()
+
     def verify(self) -> None:
         if self.computed_digest() != self.digest:
             raise ValueError(f"the outcome of {self.trial} does not have its digest")
@@ -101,6 +106,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "source": dataset.source,
         "licence": dataset.licence,
         "citation": dataset.citation,
+        # Left out where there are none, so that published outcomes stay as they were written.
+        **({"notes": list(dataset.notes)} if dataset.notes else {}),
     }
 
 
