@@ -85,11 +85,15 @@ class Pictures:
 
 def decode_picture(encoded: bytes, px: int) -> NDArray[np.uint8]:
     """One encoded picture as (px, px, 3) uint8: the centre square, resized with antialiasing."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     if not encoded:
         raise ValueError("the file is empty")
-    with Image.open(io.BytesIO(encoded)) as picture:
+    try:
+        opened = Image.open(io.BytesIO(encoded))
+    except UnidentifiedImageError as error:
+        raise ValueError("it is no picture of a known format") from error
+    with opened as picture:
         # Let the JPEG decoder halve the picture while it is more than twice too large.
         picture.draft("RGB", (2 * px, 2 * px))
         rgb = _rgb(picture)

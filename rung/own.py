@@ -12,6 +12,7 @@ import dataclasses
 import difflib
 import hashlib
 import io
+import warnings
 import zipfile
 from collections import Counter
 from dataclasses import dataclass
@@ -256,15 +257,18 @@ def from_frame(given: Any, where: str, name: str, options: Options, notes: list[
         if others := [c for c in features.columns if c not in (texts, options.time)]:
             left_out.append(f"column{'s' * (len(others) > 1)} {listed(others)} (not texts)")
     is_test = np.char.startswith(ids, "test/") if test_rows else None
-    dataset = Dataset.from_arrays(
-        X,
-        y,
-        name=name,
-        task=task,
-        modality=modality,
-        ids=ids,
-        splits=None if is_test is None else [parted(is_test)],
-    )
+    try:
+        dataset = Dataset.from_arrays(
+            X,
+            y,
+            name=name,
+            task=task,
+            modality=modality,
+            ids=ids,
+            splits=None if is_test is None else [parted(is_test)],
+        )
+    except RungError as error:
+        raise RungError(f"{where}: {str(error).removeprefix(f'{name}: ')}") from error
     made = resplit(dataset, options, frame, where)
     notes = [
         *notes,
@@ -386,6 +390,10 @@ def target_values(
         raise RungError(
             f"{where}: the target {column!r} is {found[0]!r} in all rows; there is nothing to learn"
         )
+    if numbers is not None and (infinite := int(np.isinf(numbers).sum())):
+        raise RungError(
+            f"{where}: the target {column!r} is infinite in {_count(infinite, 'row')}; mend them"
+        )
     task, why = task_of(kind, numbers, len(distinct))
     if said is not None:
         task, why = said, "as said"
@@ -398,7 +406,7 @@ def target_values(
         return numbers, task, why
     if kind == "numbers" and numbers is not None:
         # Labels read as "3", not "3.0", where an empty cell has made a float of them.
-        whole = np.isfinite(numbers).all() and not (numbers % 1).any()
+        whole = not (numbers % 1).any()
         return numbers.astype(np.int64) if whole else numbers, task, why
     return found.astype(bool if kind == "booleans" else np.str_), task, why
 
@@ -499,7 +507,9 @@ def moments(values: Any, where: str) -> NDArray[Any]:
     if kind == "numbers":
         return np.asarray(values.to_numpy(np.float64))
     try:
-        dates = pd.to_datetime(values, utc=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # each is read alone where formats differ
+            dates = pd.to_datetime(values, utc=True)
     except (ValueError, TypeError) as error:
         raise RungError(f"it holds neither numbers nor dates ({one_line(error)})") from error
     return np.asarray(dates.dt.tz_localize(None).to_numpy("datetime64[us]"))
@@ -652,9 +662,9 @@ def from_folder(place: Path, options: Options) -> Dataset:
     if options.task == "regression" or options.modality == "tabular":
         raise RungError(f"{place}: a folder with a folder for each class is no table of numbers")
     inside = place
-    while len(alone := visible(inside)) == 1 and alone[0].is_dir():
+    while len(alone := visible(inside)) == 1 and subfolders(alone[0]):
         inside = alone[0]
-    folders = {p.name for p in visible(inside) if p.is_dir()}
+    folders = {p.name for p in subfolders(inside)}
     parts = sources.TRAIN in folders and bool(folders & set(sources.TESTS))
     if parts and options.splits:
         raise RungError(f"{place} has a test part of its own; leave out --splits")
@@ -712,6 +722,10 @@ def left_behind(kinds: Counter[str], chosen: list[str], elsewhere: int) -> list[
     if elsewhere:
         parts.append(f"{_count(elsewhere, 'file')} hidden or in no class folder")
     return [f"Left out: {', '.join(parts)}."] if parts else []
+
+
+def subfolders(folder: Path) -> list[Path]:
+    return [p for p in visible(folder) if p.is_dir()] if folder.is_dir() else []
 
 
 def visible(folder: Path) -> list[Path]:
