@@ -180,16 +180,43 @@ class Dataset:
         return self
 
     @classmethod
-    def from_table(cls, table: str | Path | pd.DataFrame, **options: Any) -> Dataset:
-        """A data set from a .csv, .csv.gz or .parquet file, or from a pandas frame.
+    def from_table(
+        cls,
+        table: str | Path | pd.DataFrame,
+        *,
+        target: str | None = None,
+        text: str | None = None,
+        task: Task | None = None,
+        modality: Modality | None = None,
+        group: str | None = None,
+        time: str | None = None,
+        test: str | Path | pd.DataFrame | None = None,
+        splits: int | None = None,
+        drop_missing_target: bool = False,
+    ) -> Dataset:
+        """A data set from a .csv, .tsv or .parquet file (gzipped or not), or from a pandas frame.
 
-        options: those of `rung.own.Options`: target, text, task, modality, group, time, test,
-        splits, drop_missing_target. What was inferred stands in `notes`. Raises RungError for
-        what can't be read or learnt from.
+        What is None is inferred, or not used; what was inferred stands in `notes`. target: the
+        column to predict (target, label, class or y). text: the column of texts to learn from,
+        alone. group: a column whose values never stand in both parts. time: a column; the last
+        30 % by it are tested. test: a table of the same columns that is tested on. splits: how
+        many instead of one. drop_missing_target: leave out rows without a target. Ids are row
+        numbers. Raises RungError for what can't be read or learnt from.
         """
         from rung import own
 
-        return own.from_table(table, own.Options(**options))
+        said = own.Options(
+            target=target,
+            text=text,
+            task=task,
+            modality=modality,
+            group=group,
+            time=time,
+            test=test,
+            splits=splits,
+            drop_missing_target=drop_missing_target,
+        )
+        return own.from_table(table, said)
 
     @classmethod
     def from_image_folder(cls, folder: str | Path, *, splits: int | None = None) -> Dataset:

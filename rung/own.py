@@ -33,7 +33,7 @@ from rung.archives import (
     read_frame,
     starts_with,
 )
-from rung.dataset import Dataset, Modality, Split, Task, check_splits, numeric
+from rung.dataset import Dataset, Modality, Split, Task, check_splits
 from rung.errors import RungError, listed, unknown
 from rung.fetch import md5
 from rung.home import cached
@@ -274,7 +274,7 @@ def from_frame(given: Any, where: str, name: str, options: Options, notes: list[
         *notes,
         f"Target: {target} ({why}). Task: {task} ({task_why}).",
         f"Modality: {modality} ({kind}).",
-        split_line(made, options),
+        split_line(made, options, frame),
         *([f"Left out: {', '.join(left_out)}."] if left_out else []),
         *(hygiene.of_columns(features, frame[target]) if modality == "tabular" else []),
         *hygiene.of_splits(made),
@@ -515,8 +515,8 @@ def moments(values: Any, where: str) -> NDArray[Any]:
     return np.asarray(dates.dt.tz_localize(None).to_numpy("datetime64[us]"))
 
 
-def split_line(dataset: Dataset, options: Options) -> str:
-    """How the rows are split, and how many each part has."""
+def split_line(dataset: Dataset, options: Options, frame: Any = None) -> str:
+    """How the rows are split, and how many each part has. frame: its rows with all columns."""
     classes = ", stratified by class" if dataset.task == "classification" else ""
     name = dataset.splits[0].name
     if name in ("official", "test"):
@@ -526,7 +526,9 @@ def split_line(dataset: Dataset, options: Options) -> str:
     elif options.time and options.splits:
         how = f"in the order of {options.time}, each part tested on all that is before it"
     elif options.time:
-        how = f"the last 30 % by {options.time} are tested"
+        start = moments(frame[options.time], "")[dataset.splits[0].test].min()
+        since = f"{start:g}" if isinstance(start, np.floating) else str(start).split("T00:00:00")[0]
+        how = f"the last 30 % by {options.time} are tested, from {since} on"
     else:
         how = f"30 % held out, by a hash of the ids{classes}"
     parts = [_range([len(getattr(s, part)) for s in dataset.splits]) for part in ("train", "test")]
@@ -591,7 +593,7 @@ def from_npz(place: Path, options: Options) -> Dataset:
 
 
 def from_xy(
-    X: NDArray[Any],
+    X: Any,
     y: NDArray[Any],
     ids: NDArray[np.str_],
     is_test: NDArray[np.bool_] | None,
@@ -611,26 +613,24 @@ def from_xy(
         left_out = f"Left out: {_count(int(missing.sum()), 'row')} without a target."
         X, ids, target = X[~missing], ids[~missing], target[~missing]
         is_test = None if is_test is None else is_test[~missing]
-    modality: Modality = "tabular"
-    if X.dtype.kind in "US":
+    modality: Modality = "image" if X.ndim in (3, 4) else "tabular"
+    if X.dtype.kind in "US" and X.ndim == 1:
         modality = "text"
-    elif X.ndim in (3, 4):
-        modality = "image"
     why = f"X: {X.shape} {X.dtype}"
     if options.modality not in (None, modality):
         if options.modality != "tabular" or modality == "text":
             raise RungError(f"{where}: {why}; that can't be of modality {options.modality}")
-        X, modality, why = X.reshape(len(X), -1), "tabular", f"as said, {why} flattened"
+        modality, why = "tabular", f"as said, {why} flattened"
     if modality == "image" and X.dtype != np.uint8:
         raise RungError(f"{where}: pictures must be uint8, 0 to 255, not {X.dtype}")
+    if modality == "tabular":
+        X = pd.DataFrame(X.reshape(len(X), -1)).add_prefix("X")
     labels, task, task_why = target_values(target, "y", options.task, where)
     if modality != "tabular" and options.task is None and target.dtype.kind in "iu":
         # Pictures and texts come in any number of classes, and are seldom counted.
         distinct = len(np.unique(y))
         task, task_why = "classification", f"{modality}s with {distinct} different whole numbers"
         labels = target.to_numpy()
-    if modality == "tabular":
-        X = numeric(X, where) if X.dtype.kind in "biuf" and X.ndim == 2 else X
     dataset = Dataset.from_arrays(
         X,
         labels,
@@ -641,13 +641,12 @@ def from_xy(
         splits=None if is_test is None else [parted(is_test)],
     )
     made = resplit(dataset, options, None, where)
-    columns = pd.DataFrame(X).add_prefix("X") if modality == "tabular" else None
     notes = [
         f"Target: y. Task: {task} ({task_why}).",
         f"Modality: {modality} ({why}).",
         split_line(made, options),
         *([left_out] if left_out else []),
-        *(hygiene.of_columns(columns, target) if columns is not None else []),
+        *(hygiene.of_columns(X, target) if modality == "tabular" else []),
         *hygiene.of_splits(made),
     ]
     return dataclasses.replace(made, title=_title(where, ""), notes=tuple(notes))

@@ -188,6 +188,7 @@ def test_later_rows_are_tested_and_equal_times_stay_together() -> None:
     (split,) = dataset.splits
     assert sold[split.train].max() < sold[split.test].min()
     assert len(split.test) == 30
+    assert "the last 30 % by sold are tested, from 2020-02-05 on; 70 rows" in notes(dataset)
     several = Dataset.from_table(frame, target="price", time="sold", splits=4)
     ends = [sold[s.test].max() for s in several.splits]
     assert ends == sorted(set(ends))
@@ -371,6 +372,8 @@ def test_npz(tmp_path: Path) -> None:
     assert load(tmp_path / "b.npz", modality="tabular").X.shape == (60, 25)
     np.savez(tmp_path / "c.npz", X=np.array(["good film", "bad film"] * 9), y=["g", "b"] * 9)
     assert load(tmp_path / "c.npz").modality == "text"
+    np.savez(tmp_path / "e.npz", X=np.where(X > 2, np.nan, X), y=y)
+    assert load(tmp_path / "e.npz").X.isna().any(axis=None)
     np.savez(tmp_path / "d.npz", X=X, y=np.where(np.arange(40) < 3, np.nan, y))
     assert "missing in 3 of 40 rows" in refused(lambda: load(tmp_path / "d.npz"))
     assert len(load(tmp_path / "d.npz", drop_missing_target=True)) == 37
