@@ -33,7 +33,7 @@ from rung.archives import (
     read_frame,
     starts_with,
 )
-from rung.dataset import Dataset, Modality, Split, Task, check_splits
+from rung.dataset import Dataset, Modality, Split, Task, check_splits, is_frame
 from rung.errors import RungError, listed, unknown
 from rung.fetch import md5
 from rung.home import cached
@@ -130,6 +130,11 @@ def read(place: Path, options: Options) -> Dataset:
 def from_table(table: str | Path | pd.DataFrame, options: Options) -> Dataset:
     """The data set in a table: a file, as `load`, or a pandas frame."""
     if not isinstance(table, (str, Path)):
+        if not is_frame(table):
+            raise RungError(
+                f"a table is a path or a pandas frame, not {type(table).__name__}; for arrays there "
+                "is Dataset.from_arrays"
+            )
         return from_frame(table, "the table", "table", options, [])
     if Path(table).is_dir() or suffix(Path(table)) not in TABLES:
         raise RungError(f"{table} is no table; there are {', '.join(TABLES)}, each also as .gz")
@@ -299,6 +304,9 @@ def named(given: Any, options: Options, where: str) -> tuple[Any, list[str]]:
     frame = frame.set_axis([str(c) for c in frame.columns], axis=1).reset_index(drop=True)
     if not len(frame):
         raise RungError(f"{where} has a header and no rows")
+    if frame.columns.has_duplicates:
+        double = frame.columns[frame.columns.duplicated()][0]
+        raise RungError(f"{where}: two columns are named {double!r}; rename one")
     first = frame.columns[0] if len(frame.columns) else ""
     if first in ("Unnamed: 0", "") and first not in wanted:
         values = frame[first].to_numpy()

@@ -347,6 +347,17 @@ def test_targets_that_are_none() -> None:
     assert "did you mean price?" in refused(lambda: Dataset.from_table(houses(), target="prise"))
 
 
+def test_frames_that_are_none() -> None:
+    twice = pd.DataFrame([[1, 2, 3]] * 4, columns=["a", "y", "y"])
+    assert "two columns are named 'y'" in refused(lambda: Dataset.from_table(twice))
+    arrays: Any = np.ones((4, 2))
+    assert "from_arrays" in refused(lambda: Dataset.from_table(arrays))
+    assert "is no table" in refused(lambda: Dataset.from_table("a.npz"))
+    named = houses().set_index("sold")
+    assert "sold" not in Dataset.from_table(named, target="price").X.columns
+    assert Dataset.from_table(named, target="price", time="sold").splits[0].name == "time"
+
+
 def test_many_columns(csv: Callable[..., Path]) -> None:
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 10_000)).astype(np.float16))
     frame["target_"] = np.arange(20) % 2
