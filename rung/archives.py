@@ -281,20 +281,42 @@ def read_parquet(path: Path, max_bytes: int) -> Any:
         ) from error
 
 
-def read_frame(path: Path, max_bytes: int) -> Any:
-    """A csv or parquet file as a pandas frame."""
+def read_frame(path: Path, max_bytes: int, **options: Any) -> Any:
+    """A csv or parquet file as a pandas frame; options: of pandas.read_csv, for a csv file."""
     import pandas as pd
 
     if starts_with(path, b"PAR1"):
         return read_parquet(path, max_bytes).to_pandas()
+    content = read_all(path, max_bytes)
+    try:
+        return pd.read_csv(io.BytesIO(content), **{"encoding": "utf-8-sig", **options})
+    except BROKEN as error:
+        raise RungError(f"{path} can't be read as a table ({one_line(error)})") from error
+
+
+def read_all(path: Path, max_bytes: int) -> bytes:
+    """What is in a file, gzipped or not."""
     try:
         with decompressed(path) as file:
-            content = Limited(max_bytes).of(file).read()
-        return pd.read_csv(io.BytesIO(content), encoding="utf-8-sig")
+            return Limited(max_bytes).of(file).read()
     except TooMuchError as error:
         raise RungError(
             f"{path}: more than the declared {max_bytes:,} bytes came out of it; if that is right, "
             "raise `max_bytes` in the data set"
         ) from error
     except BROKEN as error:
-        raise RungError(f"{path} can't be read as a table ({one_line(error)})") from error
+        raise RungError(
+            f"{path} is truncated or damaged ({one_line(error)}); get it again"
+        ) from error
+
+
+def decoded(content: bytes, encoding: str, where: str) -> str:
+    """The text, without a byte order mark. Raises RungError where it is not in this encoding."""
+    try:
+        return content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
+    except (UnicodeDecodeError, LookupError) as error:
+        line = content[: getattr(error, "start", 0)].count(b"\n") + 1
+        raise RungError(
+            f"{where} is not in {encoding} ({one_line(error)}, line {line}); save it in "
+            f'{encoding}, or declare what it is in, `encoding="latin-1"` say'
+        ) from error

@@ -10,17 +10,22 @@ from rung.dataset import Dataset, Modality, Task
 
 # What an estimator is handed as X, for n examples (rung.features makes it):
 #   nothing       (n, 1) zeros: the input can't be looked at
-#   numbers       (n, n_features) float, as they come; pictures flattened, 0 to 1
-#   standardized  the same, standardised on the training part
+#   raw           X as it stands in the data set: texts as (n,) str, a table as frame or array
+#   numbers       (n, n_features) float: tables with NaN where a number is missing, categories one
+#                 column each; pictures flattened, 0 to 1; texts as TF-IDF projected by an SVD
+#   standardized  the same, filled and standardised on the training part
+#   sparse        the same, but texts as a sparse matrix: TF-IDF of words and pairs of words
+#   categories    the same as numbers, but a table's categories as columns of the type category
 #   pixels        (n, height, width, channels) uint8
-Needs = Literal["nothing", "numbers", "standardized", "pixels"]
+Needs = Literal["nothing", "raw", "numbers", "standardized", "sparse", "categories", "pixels"]
 
 
 @dataclass(frozen=True)
 class Baseline:
     """One rung. `make(dataset, seed, **parameters)` returns an unfitted scikit-learn estimator.
 
-    dataset: the training part alone (no test rows, no splits) with task, classes, X and y.
+    dataset: the training part alone (no test rows, no splits) with task, classes, y, and as X the
+    features that the estimator will be fitted to.
     seed: an int for `random_state`. A classifier gets int codes of classes as y and is asked for
     `predict` and, if it has it, `predict_proba`; a regressor for `predict`, and for
     `predict(X, return_std=True)` if it takes that. An estimator with the parameters `device` and
@@ -32,7 +37,7 @@ class Baseline:
     title: str
     make: Callable[..., Any]
     tasks: tuple[Task, ...] = ("classification", "regression")
-    modalities: tuple[Modality, ...] = ("image", "tabular")
+    modalities: tuple[Modality, ...] = ("image", "text", "tabular")
     needs: Needs = "standardized"
     px: int = 32  # side of the square that larger pictures are resized to
     deterministic: bool = False  # True: the same training part always gives the same model

@@ -206,6 +206,11 @@ class Board:
         return self.rows[0] if self.rows and self.rows[0].ok else None
 
     @property
+    def notes(self) -> list[str]:
+        """What was inferred of data of a user's own, and what is to be looked at in them."""
+        return list(self.dataset.get("notes", ()))
+
+    @property
     def failures(self) -> list[Row]:
         return [row for row in self.rows if row.status.startswith("failed")]
 
@@ -262,6 +267,7 @@ class Board:
             "level": self.level,
             "fingerprint": self.dataset["fingerprint"],
             "local_copy": self.dataset["local_copy"],
+            "notes": self.notes,
             "n_test": self.n_test,
             "n_splits": self.n_splits,
             "to_beat": self.to_beat.rung if self.to_beat else None,

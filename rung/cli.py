@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 from rung.errors import RungError
 
 if TYPE_CHECKING:
+    from rung.benchmark import Benchmark
     from rung.board import Board
+    from rung.dataset import Dataset
 
 DONE, NO, USAGE = 0, 1, 2
 
@@ -87,12 +89,34 @@ def parser() -> argparse.ArgumentParser:
             "--precision", default="auto", help="auto, bf16, fp16 or fp32, on a GPU (auto)"
         )
 
+    def add_own(command: argparse.ArgumentParser) -> None:
+        own = command.add_argument_group("data of your own; what you don't say is inferred")
+        own.add_argument("--target", metavar="COL", help="the column to predict")
+        own.add_argument("--text", metavar="COL", help="learn from the texts in this column alone")
+        own.add_argument("--task", choices=("classification", "regression"))
+        own.add_argument("--modality", choices=("image", "text", "tabular"))
+        own.add_argument(
+            "--group", metavar="COL", help="keep rows with the same value in the same part"
+        )
+        own.add_argument("--time", metavar="COL", help="test on the last 30 %% by this column")
+        own.add_argument("--test", metavar="FILE", type=Path, help="a table that is tested on")
+        own.add_argument("--splits", metavar="K", type=int, help="K splits instead of one")
+        own.add_argument(
+            "--drop-missing-target", action="store_true", help="leave out rows without a target"
+        )
+
     listing = add("list", "list data sets, rungs and benchmarks", "rung list rungs")
     listing.add_argument(
         "what", nargs="?", choices=("all", "datasets", "rungs", "benchmarks"), default="all"
     )
-    run = add("run", "run the ladder and print its boards", "rung run imagenette --seeds 5")
-    add_run(run, "a benchmark or a data set (quick); several are run one after the other")
+    run = add("run", "run the ladder and print its boards", "rung run house.csv --target price")
+    add_run(
+        run,
+        "a benchmark or a data set (quick), or data of your own: a .csv, .tsv or .parquet table, "
+        ".npz with X and y, or a folder with a folder for each class of pictures or texts; several "
+        "are run one after the other",
+    )
+    add_own(run)
     add_output(run)
     board = add(
         "board",
@@ -239,10 +263,34 @@ def list_content(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+# The options of `rung run` that only say something of data of a user's own.
+OWN = (
+    *("target", "text", "task", "modality", "group", "time", "test", "splits"),
+    "drop_missing_target",
+)
+
+
+def found(name: str, arguments: argparse.Namespace) -> Benchmark | Dataset:
+    """The benchmark of that name, or the data set in a file or folder of the user's own."""
+    from rung import ladder
+
+    said = {option: getattr(arguments, option, None) for option in OWN}
+    given = {option: value for option, value in said.items() if value not in (None, False)}
+    if arguments.command == "run" and ladder.is_path(name):
+        from rung import own
+
+        return own.load(name, **given)
+    benchmark = ladder.find(name)
+    if given:
+        option = next(iter(given)).replace("_", "-")
+        raise RungError(f"--{option} is for data of your own; {name} has all of it declared")
+    return benchmark
+
+
 def climb(arguments: argparse.Namespace) -> list[Any]:
     from rung import ladder
 
-    targets = [ladder.find(name) for name in arguments.names or [ladder.DEFAULT]]
+    targets = [found(name, arguments) for name in arguments.names or [ladder.DEFAULT]]
     options = {
         "baselines": arguments.baselines.split(",") if arguments.baselines else None,
         "seeds": arguments.seeds,

@@ -9,12 +9,17 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rung.errors import RungError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
 
 Task = Literal["classification", "regression"]
 Modality = Literal["image", "text", "tabular"]
@@ -80,26 +85,47 @@ class Pictures:
 
 def decode_picture(encoded: bytes, px: int) -> NDArray[np.uint8]:
     """One encoded picture as (px, px, 3) uint8: the centre square, resized with antialiasing."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     if not encoded:
         raise ValueError("the file is empty")
-    with Image.open(io.BytesIO(encoded)) as picture:
+    try:
+        opened = Image.open(io.BytesIO(encoded))
+    except UnidentifiedImageError as error:
+        raise ValueError("it is no picture of a known format") from error
+    with opened as picture:
         # Let the JPEG decoder halve the picture while it is more than twice too large.
         picture.draft("RGB", (2 * px, 2 * px))
-        rgb = picture.convert("RGB")
+        rgb = _rgb(picture)
     side = min(rgb.size)
     left, top = (rgb.width - side) // 2, (rgb.height - side) // 2
     square = rgb.crop((left, top, left + side, top + side))
     return np.asarray(square.resize((px, px), Image.Resampling.BILINEAR))
 
 
+def _rgb(picture: Any) -> Any:
+    """Any mode as RGB: 16 bit scaled to 8, what is transparent on white, the first frame alone."""
+    from PIL import Image
+
+    if picture.mode.startswith("I;16"):
+        grey = np.asarray(picture).astype(np.uint16) >> 8
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if picture.mode in ("I", "F"):
+        raise ValueError("it has 32 bits for each pixel; save it with 8 or 16")
+    if picture.has_transparency_data:
+        seen = picture.convert("RGBA")
+        white = Image.new("RGBA", seen.size, "white")
+        return Image.alpha_composite(white, seen).convert("RGB")
+    return picture.convert("RGB")
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Examples with a target. Build one with `from_arrays`, or `rung.load` a published one.
 
-    X: (n, n_features) float for tables; (n, height, width, channels) uint8 or `Pictures` for
-    images. y: (n,) int64 codes into `classes`, or float64 for regression. ids: (n,) str, unique
+    X: for tables (n, n_features) finite float64, or a pandas frame as `typed` makes it where there
+    is more than numbers; for texts (n,) str objects; for images (n, height, width, channels) uint8
+    or `Pictures`. y: (n,) int64 codes into `classes`, or float64 for regression. ids: (n,) str, unique
     and stable: they name the same example in every version of this library.
     """
 
@@ -117,6 +143,8 @@ class Dataset:
     citation: str = ""
     # True where the data came from a user's own file instead of the declared one.
     local_copy: bool = False
+    # What was inferred and what looks wrong, a line each; they stand above the board.
+    notes: tuple[str, ...] = ()
     fingerprint: str = field(default="")
 
     def __post_init__(self) -> None:
@@ -141,9 +169,8 @@ class Dataset:
 
     def take(self, rows: NDArray[np.int64]) -> Dataset:
         """The data set of these rows alone, without splits: what a rung is shown to train on."""
-        X = self.X.take(rows) if isinstance(self.X, Pictures) else np.asarray(self.X[rows])
         return dataclasses.replace(
-            self, X=X, y=np.asarray(self.y[rows]), ids=self.ids[rows], splits=()
+            self, X=take(self.X, rows), y=np.asarray(self.y[rows]), ids=self.ids[rows], splits=()
         )
 
     def verified(self) -> Dataset:
@@ -153,9 +180,66 @@ class Dataset:
         return self
 
     @classmethod
+    def from_table(
+        cls,
+        table: str | Path | pd.DataFrame,
+        *,
+        target: str | None = None,
+        text: str | None = None,
+        task: Task | None = None,
+        modality: Modality | None = None,
+        group: str | None = None,
+        time: str | None = None,
+        test: str | Path | pd.DataFrame | None = None,
+        splits: int | None = None,
+        drop_missing_target: bool = False,
+    ) -> Dataset:
+        """A data set from a .csv, .tsv or .parquet file (gzipped or not), or from a pandas frame.
+
+        What is None is inferred, or not used; what was inferred stands in `notes`. target: the
+        column to predict (target, label, class or y). text: the column of texts to learn from,
+        alone. group: a column whose values never stand in both parts. time: a column; the last
+        30 % by it are tested. test: a table of the same columns that is tested on. splits: how
+        many instead of one. drop_missing_target: leave out rows without a target. Ids are row
+        numbers. Raises RungError for what can't be read or learnt from.
+        """
+        from rung import own
+
+        said = own.Options(
+            target=target,
+            text=text,
+            task=task,
+            modality=modality,
+            group=group,
+            time=time,
+            test=test,
+            splits=splits,
+            drop_missing_target=drop_missing_target,
+        )
+        return own.from_table(table, said)
+
+    @classmethod
+    def from_image_folder(cls, folder: str | Path, *, splits: int | None = None) -> Dataset:
+        """A data set from pictures in CLASS/, or in train/CLASS/ and test/CLASS/ (or val/, valid/).
+
+        Without parts, 30 % are held out, stratified, `splits` times. Raises RungError for a
+        picture that can't be read, and for one class.
+        """
+        from rung import own
+
+        return own.load(folder, modality="image", splits=splits)
+
+    @classmethod
+    def from_text_folder(cls, folder: str | Path, *, splits: int | None = None) -> Dataset:
+        """A data set from texts, a file each, in folders as `from_image_folder` takes them."""
+        from rung import own
+
+        return own.load(folder, modality="text", splits=splits)
+
+    @classmethod
     def from_arrays(
         cls,
-        X: ArrayLike | Pictures,
+        X: ArrayLike | Pictures | pd.DataFrame,
         y: ArrayLike,
         *,
         name: str = "arrays",
@@ -169,14 +253,15 @@ class Dataset:
     ) -> Dataset:
         """A data set from arrays in memory.
 
-        X: (n, n_features) numbers, or (n, height, width[, channels]) uint8 for pictures.
-        y: (n,) labels of any kind, or numbers. The task is regression where y is of floating
+        X: (n, n_features) numbers, or a pandas frame whose columns hold numbers, strings,
+        categories or dates, with missing values; (n,) strings for texts; (n, height, width[,
+        channels]) uint8 for pictures. y: (n,) labels of any kind, or numbers. The task is regression where y is of floating
         type with fractions in it, unless `task` says otherwise. Without `splits`, a share
         `test_size` (or a number of rows) is held out, chosen by a hash of the ids and, for
-        classes, stratified. Raises RungError for NaN, unequal lengths, doubled ids, a class
-        with one example or one that is missing from a training part.
+        classes, stratified. Raises RungError for NaN in an array, infinite numbers, unequal
+        lengths, doubled ids, a class with one example or one that is missing from a training part.
         """
-        features = X if isinstance(X, Pictures) else np.asarray(X)
+        features: Any = X if isinstance(X, Pictures) or is_frame(X) else _array(X)
         target = np.asarray(y)
         if target.ndim != 1 or len(features) != len(target):
             raise RungError(
@@ -186,13 +271,13 @@ class Dataset:
         if task is None:
             fractions = target.dtype.kind == "f" and bool(np.any(target % 1))
             task = "regression" if fractions else "classification"
-        if not isinstance(features, Pictures):
-            if features.ndim == 3:
-                features = features[..., None]
-            if modality is None:
-                modality = "image" if features.ndim == 4 else "tabular"
-            if modality == "tabular":
-                features = numeric(features, name)
+        if isinstance(features, np.ndarray) and features.ndim == 3:
+            features = features[..., None]
+        modality = modality or _modality(features)
+        if modality == "text":
+            features = texts(features, name)
+        elif modality == "tabular":
+            features = typed(X, name) if is_frame(X) else numeric(features, name)
         names = (
             np.asarray(ids, dtype=np.str_)
             if ids is not None
@@ -208,11 +293,107 @@ class Dataset:
             y=codes,
             ids=names,
             task=task,
-            modality=modality or "image",
+            modality=modality,
             splits=parts,
             classes=labels,
             **metadata,
         )
+
+
+def is_frame(X: Any) -> bool:
+    """Whether X is a pandas frame; it does not import pandas to find out."""
+    return hasattr(X, "iloc") and hasattr(X, "columns")
+
+
+def take(X: Any, rows: NDArray[np.int64]) -> Any:
+    """These rows of what stands in `Dataset.X`: an array, a frame or `Pictures`."""
+    return np.asarray(X[rows]) if isinstance(X, np.ndarray) else X.take(rows)
+
+
+def _array(X: Any) -> NDArray[Any]:
+    # An array of str of a fixed width would give each text the room of the longest.
+    strings = isinstance(X, Sequence) and len(X) > 0 and all(isinstance(x, str) for x in X)
+    return np.asarray(X, dtype=object if strings else None)
+
+
+def _modality(X: Any) -> Modality:
+    if isinstance(X, Pictures):
+        return "image"
+    if isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind in "OUT":
+        return "text"
+    return "image" if isinstance(X, np.ndarray) and X.ndim == 4 else "tabular"
+
+
+def texts(X: NDArray[Any], name: str) -> NDArray[np.object_]:
+    """X as (n,) str objects, or an error that names the first row which is no text."""
+    values = np.asarray(X, dtype=object)
+    if values.ndim != 1:
+        raise RungError(f"{name}: texts must be one string for each row, not {values.shape}")
+    for row, value in enumerate(values):
+        if not isinstance(value, str):
+            raise RungError(
+                f"{name}: the text of row {row} is missing or no text ({type(value).__name__}); "
+                "drop such rows, or make them empty strings"
+            )
+    return values
+
+
+def typed(frame: Any, name: str) -> Any:
+    """The columns as one of three types: float64, datetime64[us] (UTC) or str; NaN where missing.
+
+    A frame of finite numbers alone becomes a (n, n_features) float64 array. Booleans are 0 and 1,
+    durations seconds. Raises RungError for no column, doubled names, infinite numbers and cells
+    that hold no single value.
+    """
+    import pandas as pd
+
+    names = [str(column) for column in frame.columns]
+    if not names:
+        raise RungError(f"{name}: there is no column to learn from")
+    if len(set(names)) < len(names):
+        double = next(n for n in names if names.count(n) > 1)
+        raise RungError(f"{name}: two columns are named {double!r}; rename one")
+    columns = {n: _typed_column(frame.iloc[:, i], name) for i, n in enumerate(names)}
+    found = pd.DataFrame(columns).reset_index(drop=True)
+    if all(dtype == np.float64 for dtype in found.dtypes) and not found.isna().any(axis=None):
+        return np.ascontiguousarray(found.to_numpy())
+    return found
+
+
+def _typed_column(column: Any, name: str) -> Any:
+    import pandas as pd
+    from pandas.api import types
+
+    kind = types.infer_dtype(column, skipna=True)
+    if kind == "categorical":
+        column = column.astype(object)
+    elif kind.startswith("datetime") or kind == "date":
+        return pd.to_datetime(column, utc=True).dt.tz_localize(None).astype("datetime64[us]")
+    elif kind.startswith("timedelta"):
+        return pd.to_timedelta(column).dt.total_seconds()
+    elif kind in ("integer", "floating", "mixed-integer-float", "decimal", "empty") or (
+        types.is_bool_dtype(column) or types.is_numeric_dtype(column)
+    ):
+        if types.is_complex_dtype(column):
+            raise RungError(f"{name}: the column {column.name!r} holds complex numbers; split it")
+        numbers = pd.to_numeric(column).astype("Float64").to_numpy(np.float64, na_value=np.nan)
+        infinite = np.isinf(numbers)
+        if infinite.any():
+            raise RungError(
+                f"{name}: the column {column.name!r} is infinite in {int(infinite.sum())} rows, "
+                f"the first of them row {int(np.argmax(infinite))}; mend or drop them"
+            )
+        return pd.Series(numbers, index=column.index)
+    elif kind not in ("string", "boolean", "mixed-integer") and not all(
+        isinstance(value, (str, bool, int, float, np.generic)) or value is None or value is pd.NA
+        for value in column
+    ):
+        raise RungError(
+            f"{name}: the column {column.name!r} holds no single values ({kind}); turn it into "
+            "numbers, strings or dates, or remove it"
+        )
+    strings = column.map(str, na_action="ignore").astype(object)
+    return strings.where(column.notna(), None).astype(pd.StringDtype(na_value=np.nan))
 
 
 def numeric(X: NDArray[Any], name: str) -> NDArray[np.float64]:
@@ -307,12 +488,16 @@ def check_splits(
                 )
 
 
-def holdout(ids: NDArray[np.str_], y: NDArray[Any], task: Task, test_size: float | int) -> Split:
+def holdout(
+    ids: NDArray[np.str_], y: NDArray[Any], task: Task, test_size: float | int, name: str = ""
+) -> Split:
     """The split that keeps out the rows whose ids hash lowest, class by class.
 
     It depends on ids and classes alone, so it is the same on every machine, in any row order.
+    With a name, which is hashed with the ids, it is one of several.
     """
-    ranks = np.array([id_hash(i) for i in ids], dtype=np.uint64)
+    salt = f"{name}/" if name else ""
+    ranks = np.array([id_hash(f"{salt}{i}") for i in ids], dtype=np.uint64)
     n_test = test_size if isinstance(test_size, int) else round(test_size * len(ids))
     n_test = min(max(n_test, 1), len(ids) - 1)
     if task == "regression":
@@ -326,7 +511,7 @@ def holdout(ids: NDArray[np.str_], y: NDArray[Any], task: Task, test_size: float
         )
     test = np.sort(test).astype(np.int64)
     train = np.setdiff1d(np.arange(len(ids), dtype=np.int64), test)
-    return Split("holdout", train, test)
+    return Split(name or "holdout", train, test)
 
 
 def class_quotas(y: NDArray[Any], n_test: int) -> tuple[list[NDArray[np.int64]], list[int]]:
@@ -352,6 +537,19 @@ def content_fingerprint(dataset: Dataset) -> str:
     if isinstance(dataset.X, Pictures):
         add(dataset.X.blob)
         add(dataset.X.offsets)
+    elif dataset.modality == "text":
+        _add_texts(digest, dataset.X)
+    elif is_frame(dataset.X):
+        for name, column in dataset.X.items():
+            kind = column.dtype.kind if isinstance(column.dtype, np.dtype) else "T"
+            _add_texts(digest, [name, kind])
+            if kind == "T":
+                missing = column.isna().to_numpy()
+                add(missing)
+                _add_texts(digest, column[~missing])
+            else:
+                values = column.to_numpy()
+                add(values if kind == "M" else np.where(np.isnan(values), np.nan, values))
     else:
         add(dataset.X)
     add(dataset.y)
@@ -366,3 +564,10 @@ def content_fingerprint(dataset: Dataset) -> str:
 def _add_array(digest: Any, array: NDArray[Any]) -> None:
     digest.update(f"{array.dtype.str}{array.shape}".encode())
     digest.update(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
+
+
+def _add_texts(digest: Any, found: Iterable[str]) -> None:
+    # Their lengths as well, so that no two lists of texts run together to the same bytes.
+    encoded = [text.encode("utf-8", "surrogatepass") for text in found]
+    _add_array(digest, np.array([len(e) for e in encoded], dtype=np.int64))
+    digest.update(b"".join(encoded))

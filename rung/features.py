@@ -1,9 +1,13 @@
-"""Raw data to numbers, per modality, by what the estimator needs."""
+"""Raw data to numbers, per modality, by what the estimator needs.
+
+Whatever is fitted here is fitted on the training part alone, with the seed of the trial.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+import warnings
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +16,7 @@ from sklearn.utils.validation import validate_data
 
 from rung import home
 from rung.baseline import Needs
-from rung.dataset import Dataset, Pictures
+from rung.dataset import Dataset, Pictures, is_frame
 from rung.errors import RungError
 
 
@@ -35,7 +39,7 @@ def pixels(dataset: Dataset, px: int) -> NDArray[np.uint8]:
         if _digest(entry[0]) != entry[1]:
             raise ValueError(f"decoded pictures of {dataset.name} changed on disk")
 
-    key = {"fingerprint": dataset.fingerprint, "px": px, "version": 1}
+    key = {"fingerprint": dataset.fingerprint, "px": px, "version": 2}
     return home.cached("pixels", key, decode, check)[0]
 
 
@@ -74,11 +78,19 @@ def _digest(array: NDArray[Any]) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).reshape(-1).data).hexdigest()
 
 
-def raw(dataset: Dataset, needs: Needs, px: int) -> NDArray[Any]:
-    """X for all rows as the estimator is to see it, before anything that is fitted.
+# The most columns of the TF-IDF matrix, the words and pairs of words that stand most often.
+MOST_WORDS = 200_000
+# The columns that an SVD leaves of them.
+COMPONENTS = 200
+# A column with at most so many categories gives each a column of its own.
+FEW_CATEGORIES = 40
 
-    (n, 1) zeros for "nothing", (n, height, width, channels) uint8 for "pixels", else
-    (n, n_features): float32 from 0 to 1 for pictures, float64 for tables.
+
+def raw(dataset: Dataset, needs: Needs, px: int) -> Any:
+    """X for all rows before anything that is fitted.
+
+    (n, 1) zeros for "nothing"; of pictures (n, height, width, channels) uint8 for "pixels", else
+    (n, n_features) float32 from 0 to 1; texts and tables as they stand in the data set.
     """
     if needs == "nothing":
         return np.zeros((len(dataset), 1))
@@ -87,8 +99,7 @@ def raw(dataset: Dataset, needs: Needs, px: int) -> NDArray[Any]:
         if needs == "pixels":
             return pictures
         return pictures.reshape(len(pictures), -1).astype(np.float32) / np.float32(255)
-    table: NDArray[Any] = dataset.X
-    return table
+    return dataset.X
 
 
 class Standardize(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -118,8 +129,140 @@ class Standardize(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         return (X - self.mean_) / self.scale_
 
 
-def fitted(dataset: Dataset, needs: Needs) -> Standardize | None:
-    """The transformer that is fitted on the training part before the estimator, if there is one."""
-    if needs != "standardized":
+class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """A frame with columns of all kinds to numbers, by skrub's TableVectorizer.
+
+    A column with few categories becomes one column for each (a missing one counts as a category;
+    one not seen in training is none of them), one with many a projection of the n-grams of its
+    strings, a date its parts and the seconds since 1970. Strings that are all numbers or dates
+    are read as such. To: "numbers" leaves missing numbers NaN; "standardized" puts the mean in
+    their place, with a column that says where, and standardises what was a number or a date:
+    two rows of different category are then as far apart as two of differing numbers usually are;
+    "categories" gives a frame, in which columns with few categories have the type category.
+    """
+
+    def __init__(
+        self,
+        to: Literal["numbers", "standardized", "categories"] = "numbers",
+        random_state: int | None = None,
+    ) -> None:
+        self.to = to
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Columns:
+        self.fit_transform(X)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        from skrub import StringEncoder, TableVectorizer, ToCategorical
+
+        few = {"low_cardinality": ToCategorical()} if self.to == "categories" else {}
+        self.vectorizer_ = TableVectorizer(
+            cardinality_threshold=FEW_CATEGORIES,
+            high_cardinality=StringEncoder(random_state=self.random_state),
+            **few,
+        )
+        frame = self.vectorizer_.fit_transform(X)
+        if not frame.shape[1]:
+            raise RungError("all columns are empty in the training part; no rung can learn of them")
+        if self.to == "categories":
+            return frame
+        kinds, source = self.vectorizer_.column_to_kind_, self.vectorizer_.output_to_input_
+        measured = [kinds[source[column]] in ("numeric", "datetime") for column in frame.columns]
+        self.measured_ = np.flatnonzero(measured)
+        values = frame.to_numpy(np.float64, copy=True)
+        if self.to == "standardized":
+            missing = np.isnan(values[:, self.measured_])
+            self.sometimes_missing_ = self.measured_[missing.any(axis=0)]
+            self.scaler_ = Standardize()
+            self.mean_ = np.nanmean(values[:, self.measured_], axis=0)
+            self.scaler_.fit(self._filled(values)) if len(self.measured_) else None
+            return self._standardized(values)
+        return values
+
+    def transform(self, X: Any) -> Any:
+        with warnings.catch_warnings():  # that a category is unknown is nothing to warn of
+            warnings.filterwarnings("ignore", "Found unknown categories")
+            frame = self.vectorizer_.transform(X)
+        if self.to == "categories":
+            return frame
+        values = frame.to_numpy(np.float64, copy=True)
+        return self._standardized(values) if self.to == "standardized" else values
+
+    def _filled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        part = values[:, self.measured_]
+        return np.where(np.isnan(part), self.mean_, part)
+
+    def _standardized(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        missing = np.isnan(values[:, self.sometimes_missing_])
+        if len(self.measured_):
+            values[:, self.measured_] = self.scaler_.transform(self._filled(values))
+        return np.hstack([values, missing])
+
+
+def words() -> Any:
+    """TF-IDF of words and pairs of words, as a transformer of texts to sparse rows of length 1.
+
+    Punctuation counts as words ("!" tells spam); the logarithm of counts is taken.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(
+        ngram_range=(1, 2),
+        sublinear_tf=True,
+        max_features=MOST_WORDS,
+        token_pattern=r"(?u)\w+|[^\w\s]",
+        dtype=np.float32,
+    )
+
+
+class Projection(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """A truncated SVD of sparse rows, (n, at most n_components) float64 of length 1.
+
+    Latent semantic analysis (Deerwester et al., 1990). Then scaled as a whole, so that columns
+    have a variance of one on average: a lesser component must not be blown up to the first.
+    """
+
+    def __init__(self, n_components: int = COMPONENTS, random_state: int | None = None) -> None:
+        self.n_components = n_components
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Projection:
+        self.fit_transform(X)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        from sklearn.decomposition import TruncatedSVD
+
+        most = max(1, min(self.n_components, *(side - 1 for side in X.shape)))
+        self.svd_ = TruncatedSVD(most, random_state=self.random_state)
+        rows = self._unit(self.svd_.fit_transform(X))
+        self.scaler_ = Standardize(per="all")
+        return self.scaler_.fit_transform(rows)
+
+    def transform(self, X: Any) -> Any:
+        return self.scaler_.transform(self._unit(self.svd_.transform(X)))
+
+    @staticmethod
+    def _unit(rows: Any) -> NDArray[np.float64]:
+        length = np.linalg.norm(rows, axis=1, keepdims=True)
+        return np.asarray(rows / np.where(length > 0, length, 1), dtype=np.float64)
+
+
+def fitted(dataset: Dataset, needs: Needs, seed: int = 0) -> Any:
+    """The transformer that is fitted on the training part before the estimator, or None."""
+    if needs in ("nothing", "raw", "pixels"):
+        return None
+    if dataset.modality == "text":
+        from sklearn.pipeline import make_pipeline
+
+        return (
+            words() if needs == "sparse" else make_pipeline(words(), Projection(random_state=seed))
+        )
+    scaled = needs in ("standardized", "sparse")
+    if is_frame(dataset.X):
+        to: Any = "standardized" if scaled else needs
+        return Columns(to, random_state=seed)
+    if not scaled:
         return None
     return Standardize(per="all" if dataset.modality == "image" else "feature")

@@ -12,8 +12,8 @@ import json
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -28,14 +28,20 @@ TIMEOUT_S = 30  # without a byte from the server
 
 @dataclass(frozen=True)
 class Archive:
-    """A published file: its address, and the md5 (hex) of its content."""
+    """A published file: its address ("" where none is known), and the md5 (hex) of its content.
+
+    copies: files that may stand in for it where RUNG_DATA has them, by name (and folder): md5. ""
+    stands for the same content under another name; other content is the same data in a form that
+    the source reads as well.
+    """
 
     url: str
     md5: str
+    copies: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        return PurePosixPath(urlsplit(self.url).path).name
+        return PurePosixPath(urlsplit(self.url).path).name or next(iter(self.copies))
 
 
 def fetch(name: str, archive: Archive, alone: bool, progress: Progress | None) -> Path:
@@ -44,10 +50,11 @@ def fetch(name: str, archive: Archive, alone: bool, progress: Progress | None) -
     alone: it is all that the data set consists of, so a user may add it as a file.
     """
     others = []
-    for place in candidates(archive.name):
-        if md5(place) == archive.md5:
-            return place
-        others.append(place)
+    for file, expected in {archive.name: archive.md5, **archive.copies}.items():
+        for place in candidates(file):
+            if md5(place) in (expected, archive.md5):
+                return place
+            others.append(place)
     downloaded = home() / "downloads" / name / archive.name
     if downloaded.is_file():
         if md5(downloaded) == archive.md5:
@@ -67,7 +74,10 @@ def fetch(name: str, archive: Archive, alone: bool, progress: Progress | None) -
             f"use it as a local copy, say `rung data add {name} "
             f"{others[0] if alone else others[0].parent}`"
         )
-        warnings.warn(f"downloading {archive.url}: {hint}", Notice, stacklevel=2)
+        if archive.url:
+            warnings.warn(f"downloading {archive.url}: {hint}", Notice, stacklevel=2)
+    if not archive.url:
+        raise RungError(f"{name}: no address is known for {archive.name}; {hint}")
     download(archive, downloaded, hint, progress)
     return downloaded
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rung import benchmark as benchmarks
 from rung import device as devices
@@ -35,6 +36,14 @@ def find(name: str) -> Benchmark:
     if name in suite.entries("datasets"):
         return Benchmark(datasets=[name])
     raise unknown("benchmark or data set", name, [*known, *suite.entries("datasets")])
+
+
+def is_path(name: str) -> bool:
+    """Whether this means a file or folder: it looks like one or is there, and is no known name."""
+    if name in suite.entries("benchmarks") or name in suite.entries("datasets"):
+        return False
+    path = Path(name)
+    return bool(path.suffix) or len(path.parts) > 1 or name.endswith("/") or path.exists()
 
 
 def check_level(level: float) -> None:

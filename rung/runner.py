@@ -67,7 +67,7 @@ def run(
             "trials", trials_room.key(trial, hashes[trial.rung]), Outcome.verify
         )
         if outcome is not None:
-            found[trial] = outcome
+            found[trial] = outcome.of(datasets[trial.dataset])
 
     pending = [t for t in plan if t not in found]
     if pending:

@@ -16,19 +16,30 @@ import abc
 import dataclasses
 import functools
 import hashlib
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 import rung.archives
 import rung.dataset
-from rung.archives import listing, members, read_frame, read_idx, read_parquet
+from rung.archives import (
+    decoded,
+    listing,
+    members,
+    one_line,
+    read_all,
+    read_frame,
+    read_idx,
+    read_parquet,
+)
 from rung.dataset import Dataset, Modality, Pictures, Split, Task
 from rung.errors import RungError, unknown
 from rung.fetch import Archive, Progress, fetch, local_copies, md5, write_local_copies
@@ -43,7 +54,10 @@ __all__ = [
     "PicturesTable",
     "ScikitLearn",
     "Source",
+    "StandardSplits",
     "Table",
+    "TextFolder",
+    "TextLines",
     "add_local",
     "remove_local",
 ]
@@ -173,7 +187,8 @@ class FileSource(Source):
         if added is not None:
             return self.local(name, Path(added))
         alone = len(self.archives) == 1
-        return Files(tuple(fetch(name, archive, alone, progress) for archive in self.archives))
+        paths = tuple(fetch(name, archive, alone, progress) for archive in self.archives)
+        return Files(paths, local_copy=not published(paths, self.archives))
 
     def local(self, name: str, place: Path) -> Files:
         """The files of a user's own copy; they count as published if every md5 is right."""
@@ -182,19 +197,16 @@ class FileSource(Source):
                 f"the local copy of {name}, {place}, is not there; put it back, or forget it: "
                 f"rung data remove {name}"
             )
-        inside = tuple(place / archive.name for archive in self.archives)
-        if place.is_dir() and all(p.is_file() for p in inside):
-            paths = inside
+        names = [(archive.name, *archive.copies) for archive in self.archives]
+        inside = [[place / n for n in known if (place / n).is_file()] for known in names]
+        if place.is_dir() and all(inside):
+            paths = tuple(found[0] for found in inside)
         elif len(self.archives) == 1 and (self.takes_folder or place.is_file()):
             paths = (place,)
         else:
-            names = ", ".join(archive.name for archive in self.archives)
-            raise RungError(f"{name}: {place} must be a folder that holds {names}")
-        same = all(
-            p.is_file() and md5(p) == archive.md5
-            for p, archive in zip(paths, self.archives, strict=True)
-        )
-        return Files(paths, local_copy=not same)
+            wanted = ", ".join(archive.name for archive in self.archives)
+            raise RungError(f"{name}: {place} must be a folder that holds {wanted}")
+        return Files(paths, local_copy=not published(paths, self.archives))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,32 +255,28 @@ class ImageFolder(FileSource):
     the order of ids, so that a folder and an archive of it are the same data set. Hidden files are
     left out; anything else in a class folder must be a picture. Where there are test/ and val/,
     val/ belongs to training. classes: folder name → class name; without it, the folder's name.
+    flat: the pictures lie in CLASS/, and 30 % are held out, by a hash of the ids. suffixes: only
+    files that end so are read.
     """
 
     classes: Mapping[str, str] = field(default_factory=dict)
+    flat: bool = False
+    suffixes: Sequence[str] = ()
 
     takes_folder: ClassVar[bool] = True
 
     def read(self, name: str, files: Files) -> Dataset:
         (place,) = files.paths
-        found: dict[str, bytes] = {}
-        for member, content in members(place, lambda m: bool(picture_id(m)), self.max_bytes):
-            row = picture_id(member)
-            if row in found:
-                raise RungError(f"{place}: there are two pictures {row}; remove one")
-            found[row] = content
-        if not found:
-            raise RungError(
-                f"{place}: no pictures in train/CLASS/ and test/CLASS/ (or val/, valid/)"
-            )
+        id_of = flat_id if self.flat else picture_id
+        found = rows_of(place, id_of, self.suffixes, "pictures", self.max_bytes)
         ids = sorted(found)
         return pictures_dataset(
             name,
             place,
             ids=ids,
-            parts=[i.split("/")[0] for i in ids],
-            labels=[i.split("/")[1] for i in ids],
-            encoded=[found.pop(i) for i in ids],
+            parts=None if self.flat else [i.split("/")[0] for i in ids],
+            labels=[i.split("/")[0 if self.flat else 1] for i in ids],
+            encoded=[found.pop(i)[1] for i in ids],
             classes=self.classes,
         )
 
@@ -301,40 +309,218 @@ class PicturesTable(FileSource):
 
 @dataclass(frozen=True, kw_only=True)
 class Table(FileSource):
-    """A table of numbers, csv (gzipped or not) or parquet, with the column `target`.
+    """A table, csv (gzipped or not) or parquet, with the column `target`; several files are rows
+    of one table.
 
-    Ids are row numbers, from 0. The column `part` says which rows are train, which test; without
-    one, `test_size` rows (or that share) are held out, by a hash of the ids.
+    Columns of numbers, strings and dates, with missing values. Ids are row numbers, from 0. The
+    column `part` says which rows are train, which test; without one, `test_size` rows (or that
+    share) are held out, by a hash of the ids. each: columns that say which file a row is from,
+    {"part": ["train", "test"]}. options: of pandas.read_csv, {"header": None, "names": [...]}.
+    classes: value in the table → class name.
     """
 
     modality: Modality = "tabular"
     target: str
     part: str = ""
+    each: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    classes: Mapping[str, str] = field(default_factory=dict)
     test_size: float | int = 0.3
 
     def read(self, name: str, files: Files) -> Dataset:
-        (place,) = files.paths
-        frame = read_frame(place, self.max_bytes)
+        import pandas as pd
+
+        frames = []
+        left = self.max_bytes
+        for i, path in enumerate(files.paths):
+            frame = read_frame(path, left, **self.options)
+            left -= path.stat().st_size
+            frames.append(frame.assign(**{c: values[i] for c, values in self.each.items()}))
+        place = files.paths[0]
+        frame = pd.concat(frames, ignore_index=True)
         for column in (self.target, self.part):
             if column and column not in frame.columns:
                 raise RungError(f"{place}: {unknown('column', column, map(str, frame.columns))}")
         splits = [official(frame[self.part].tolist(), name)] if self.part else None
-        columns = [c for c in frame.columns if c not in (self.target, self.part)]
-        for column in columns:
-            check_numbers(frame[column], place)
         target = frame[self.target]
         if target.isna().any():
             row = int(np.argmax(target.isna()))
             raise RungError(f"{place}: the target of row {row} is missing; drop such rows")
         y = target.to_numpy()
+        if y.dtype.kind not in "iuf" or self.classes:
+            y = np.array(class_names(map(str, y), self.classes, place))
         return Dataset.from_arrays(
-            frame[columns].to_numpy(dtype=np.float64),
-            y if y.dtype.kind in "iuf" else y.astype(np.str_),
+            frame.drop(columns=[c for c in (self.target, self.part) if c]),
+            y,
+            name=name,
+            task=self.task,
+            modality=self.modality,
+            classes=list(dict.fromkeys(self.classes.values())) or None,
+            splits=splits,
+            test_size=self.test_size,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandardSplits(FileSource):
+    """A table of numbers with the splits that others have used, each a list of test rows.
+
+    In the form of Hernández-Lobato and Adams (2015) and Gal and Ghahramani (2016): data.txt, the
+    column numbers in index_features.txt and index_target.txt, the test rows of split K in
+    index_test_K.txt; the other rows are its training part. at: the address of the folder of these
+    files, which are those listed for it, with their md5, in the file `path` (as md5sum writes it)
+    beside the declaration.
+    """
+
+    task: Task = "regression"
+    modality: Modality = "tabular"
+    at: str
+
+    def locate(self, name: str, folder: Path, progress: Progress | None) -> Files:
+        inside = urlsplit(self.at).path.strip("/")
+        archives = []
+        for line in (folder / self.path).read_text().splitlines():
+            known_md5, path = line.split()
+            place = PurePosixPath(path)
+            if inside.endswith(str(place.parent)):
+                copies = {f"{place.parent.parent.name}/{place.name}": known_md5}
+                archives.append(Archive(self.at + place.name, known_md5, copies))
+        paths = tuple(fetch(name, archive, False, progress) for archive in archives)
+        return Files(paths, local_copy=not published(paths, archives))
+
+    def read(self, name: str, files: Files) -> Dataset:
+        found = {path.name: path for path in files.paths}
+
+        def numbers(file: str) -> NDArray[np.float64]:
+            try:
+                return np.loadtxt(found[file], ndmin=1)
+            except (KeyError, OSError, ValueError) as error:
+                raise RungError(f"{name}: {file} can't be read ({one_line(error)})") from error
+
+        data, target = numbers("data.txt"), int(numbers("index_target.txt")[0])
+        tests = sorted(
+            (int(file.split("_")[2].split(".")[0]), file) for file in found if "_test_" in file
+        )
+        splits = []
+        for k, file in tests:
+            test = np.sort(numbers(file).astype(np.int64))
+            splits.append(Split(f"{k:02d}", np.setdiff1d(np.arange(len(data)), test), test))
+        return Dataset.from_arrays(
+            data[:, numbers("index_features.txt").astype(np.int64)],
+            data[:, target],
             name=name,
             task=self.task,
             modality=self.modality,
             splits=splits,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextLines(FileSource):
+    """One text a line, with its label in front of the `separator`; empty lines are left out.
+
+    Or in columns: with `header`, the first line names columns, of which `text` and `target` are
+    read; in a .jsonl file each line is an object with these keys. Files are gzipped or not. parts:
+    what each file is, train, test or val; ids are then "train/00017", else line numbers, and
+    `test_size` texts (or that share) are held out, by a hash of the ids. until: where the label
+    ends ("LOC:city", ":" is LOC). classes: label → class name. encoding: of the files; anything
+    else in them is refused.
+    """
+
+    modality: Modality = "text"
+    text: str = "text"
+    target: str = "label"
+    separator: str = "\t"
+    until: str = ""
+    header: bool = False
+    parts: Sequence[str] = ()
+    encoding: str = "utf-8"
+    classes: Mapping[str, str] = field(default_factory=dict)
+    test_size: float | int = 0.3
+
+    def read(self, name: str, files: Files) -> Dataset:
+        found, labels, ids, parts = [], [], [], []
+        left = self.max_bytes
+        for i, path in enumerate(files.paths):
+            content = read_all(path, left)
+            left -= len(content)
+            part = self.parts[i] if self.parts else ""
+            lines = decoded(content, self.encoding, str(path)).split("\n")
+            for number, (text, label) in enumerate(self.rows(path, lines)):
+                found.append(text)
+                labels.append(label.split(self.until)[0] if self.until else label)
+                ids.append(f"{part}/{number:05d}" if part else str(number))
+                parts.append(part)
+        return Dataset.from_arrays(
+            np.array(found, dtype=object),
+            np.array(class_names(labels, self.classes, files.paths[0])),
+            name=name,
+            task=self.task,
+            modality=self.modality,
+            ids=ids,
+            classes=list(dict.fromkeys(self.classes.values())) or None,
+            splits=[official(parts, name)] if self.parts else None,
             test_size=self.test_size,
+        )
+
+    def rows(self, path: Path, lines: list[str]) -> Iterator[tuple[str, str]]:
+        """(text, label) of each line."""
+        names: list[str] = []
+        for number, line in enumerate(lines, 1):
+            if not (line := line.rstrip("\r")).strip():
+                continue
+            try:
+                if ".jsonl" in path.suffixes:
+                    row = json.loads(line)
+                elif self.header:
+                    cells = line.split(self.separator)
+                    if not names:
+                        names = cells
+                        continue
+                    row = dict(zip(names, cells, strict=True))
+                else:
+                    label, text = line.split(self.separator, 1)
+                    row = {self.text: text, self.target: label}
+                yield row[self.text], str(row[self.target])
+            except (KeyError, TypeError, ValueError) as error:
+                raise RungError(
+                    f"{path}: line {number} is not as declared ({one_line(error)}): {line[:60]!r}"
+                ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextFolder(FileSource):
+    """Texts in train/CLASS/ and test/CLASS/ (or val/, valid/), a file each: a folder, tar or zip.
+
+    A part may have a name in front, "20news-bydate-train". Ids and rows are as in `ImageFolder`;
+    hidden files are left out. encoding: of the files; anything else in them is refused. flat,
+    suffixes: as in `ImageFolder`.
+    """
+
+    modality: Modality = "text"
+    encoding: str = "utf-8"
+    classes: Mapping[str, str] = field(default_factory=dict)
+    flat: bool = False
+    suffixes: Sequence[str] = ()
+
+    takes_folder: ClassVar[bool] = True
+
+    def read(self, name: str, files: Files) -> Dataset:
+        (place,) = files.paths
+        id_of = flat_id if self.flat else text_id
+        found = rows_of(place, id_of, self.suffixes, "texts", self.max_bytes)
+        ids = sorted(found)
+        labels = [i.split("/")[0 if self.flat else 1] for i in ids]
+        texts = [decoded(found[i][1], self.encoding, f"{place}: {found[i][0]}") for i in ids]
+        return Dataset.from_arrays(
+            np.array(texts, dtype=object),
+            np.array(class_names(labels, self.classes, place)),
+            name=name,
+            task=self.task,
+            modality=self.modality,
+            ids=ids,
+            classes=list(dict.fromkeys(self.classes.values())) or None,
+            splits=None if self.flat else [official([i.split("/")[0] for i in ids], name)],
         )
 
 
@@ -386,22 +572,69 @@ def picture_id(member: str) -> str:
     return ""
 
 
+def flat_id(member: str) -> str:
+    """The whole path, "CLASS/..."; "" where it is in no class folder."""
+    parts = PurePosixPath(member).parts
+    if len(parts) < 2 or any(p.startswith(".") or p == "__MACOSX" for p in parts):
+        return ""
+    return "/".join(parts)
+
+
+def rows_of(
+    place: Path,
+    id_of: Callable[[str], str],
+    suffixes: Sequence[str],
+    what: str,
+    max_bytes: int,
+) -> dict[str, tuple[str, bytes]]:
+    """The files of a folder or archive by id, each with its member name. what: "pictures"."""
+
+    def wanted(member: str) -> bool:
+        suffix = PurePosixPath(member).suffix.lower()
+        return bool(id_of(member)) and (not suffixes or suffix in suffixes)
+
+    found: dict[str, tuple[str, bytes]] = {}
+    for member, content in members(place, wanted, max_bytes):
+        row = id_of(member)
+        if row in found:
+            raise RungError(f"{place}: there are two {what} {row}; remove one")
+        found[row] = member, content
+    if not found:
+        where = "CLASS/" if id_of is flat_id else "train/CLASS/ and test/CLASS/ (or val/, valid/)"
+        raise RungError(f"{place}: no {what} in {where}")
+    return found
+
+
+def text_id(member: str) -> str:
+    """As `picture_id`, and the part may have a name in front of it, "20news-bydate-train"."""
+    row = picture_id(member)
+    parts = PurePosixPath(member).parts
+    if row or any(p.startswith(".") or p == "__MACOSX" for p in parts):
+        return row
+    for start, part in enumerate(parts[:-2]):
+        kind = part.replace("_", "-").rpartition("-")[2]
+        if kind == TRAIN or kind in TESTS:
+            return "/".join([kind, *parts[start + 1 :]])
+    return ""
+
+
+def published(paths: Sequence[Path], archives: Sequence[Archive]) -> bool:
+    """Whether these are the published files, and not others that stand in for them."""
+    return all(p.is_file() and md5(p) == a.md5 for p, a in zip(paths, archives, strict=True))
+
+
 def pictures_dataset(
     name: str,
     place: Path,
     *,
     ids: list[str],
-    parts: list[str],
+    parts: list[str] | None,
     labels: list[str],
     encoded: list[bytes],
     classes: Mapping[str, str],
 ) -> Dataset:
     """A data set of encoded pictures, each of which was decoded once to see that it can be."""
-    if strange := set(labels) - set(classes) if classes else None:
-        raise RungError(
-            f"{place}: {sorted(strange)[0]!r} is none of the declared classes "
-            f"({', '.join(classes)})"
-        )
+    named = class_names(labels, classes, place)
     pictures = Pictures.from_bytes(encoded)
     try:
         # Tiny, so that the JPEG decoder does an eighth of the work; it reads every byte even so.
@@ -410,13 +643,13 @@ def pictures_dataset(
         raise RungError(f"{place}: {error}") from error
     return Dataset.from_arrays(
         pictures,
-        np.array([classes.get(label, label) for label in labels]),
+        np.array(named),
         name=name,
         task="classification",
         modality="image",
         ids=ids,
         classes=list(dict.fromkeys(classes.values())) or None,
-        splits=[official(parts, name)],
+        splits=None if parts is None else [official(parts, name)],
     )
 
 
@@ -435,18 +668,12 @@ def official(parts: Sequence[str], name: str) -> Split:
     return Split("official", np.flatnonzero(~is_test), np.flatnonzero(is_test))
 
 
-def check_numbers(column: Any, place: Path) -> None:
-    """Raises RungError, naming column and row, for a column with anything but finite numbers."""
-    from pandas.api.types import is_numeric_dtype
-
-    if not is_numeric_dtype(column.dtype):
+def class_names(labels: Iterable[str], classes: Mapping[str, str], place: Path) -> list[str]:
+    """The class name of each label: the declared one, or the label where none are declared."""
+    found = list(labels)
+    if strange := set(found) - set(classes) if classes else None:
         raise RungError(
-            f"{place}: the column {column.name!r} holds no numbers ({column.dtype}); turn it into "
-            "numbers, or remove it"
+            f"{place}: {sorted(strange)[0]!r} is none of the declared classes "
+            f"({', '.join(classes)})"
         )
-    bad = ~np.isfinite(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    if bad.any():
-        raise RungError(
-            f"{place}: the column {column.name!r} is empty, NaN or infinite in "
-            f"{int(bad.sum())} rows, the first of them row {int(np.argmax(bad))}; fill or drop them"
-        )
+    return [classes.get(label, label) for label in found]

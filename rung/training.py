@@ -53,6 +53,7 @@ def train(
     momentum: float = 0.9,
     warm_up: float = 0.25,
     precision: str = "fp32",
+    longest_gradient: float = math.inf,
 ) -> None:
     """Trains `net` in place and leaves it in eval mode.
 
@@ -60,7 +61,8 @@ def train(
     peak, reached linearly after the share `warm_up` of all steps; from there it falls linearly to
     zero (Smith and Topin, 2018, arXiv:1708.07120). weight_decay: not for parameters of one
     dimension (biases and norms; He et al., 2019, arXiv:1812.01187). precision: "fp32", or "bf16"
-    and "fp16" on a GPU; fp16 comes with loss scaling. Raises FloatingPointError if the loss
+    and "fp16" on a GPU; fp16 comes with loss scaling. longest_gradient: to which norm a longer one
+    is cut (Pascanu et al., 2013, arXiv:1211.5063). Raises FloatingPointError if the loss
     becomes NaN or infinite.
     """
     device = str(X.device)
@@ -92,6 +94,9 @@ def train(
             value = loss(output.float(), y[rows])
             optimizer.zero_grad(set_to_none=True)
             scaler.scale(value).backward()
+            if longest_gradient < math.inf:
+                scaler.unscale_(optimizer)
+                nn.utils.clip_grad_norm_(parameters, longest_gradient)
             scaler.step(optimizer)
             scaler.update()
             total += value.detach()

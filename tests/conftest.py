@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rung import Dataset
@@ -61,6 +62,35 @@ def table(n: int = 90, classes: int = 3, seed: int = 0, task: str = "classificat
     if task == "classification":
         X[:, 0] += 2.5 * y
     return Dataset.from_arrays(X, y, name=f"table_{task}", task=task)
+
+
+def mixed(n: int = 120, seed: int = 0, task: str = "classification") -> Dataset:
+    """A table of numbers, a category, many strings and dates, some missing, that can be learnt."""
+    rng = np.random.default_rng(seed)
+    c = rng.permutation(np.arange(n) % 3)
+    frame = pd.DataFrame(
+        {
+            "length": c + rng.normal(size=n) / 2,
+            "colour": np.array(["red", "green", "blue"])[np.where(rng.random(n) < 0.8, c, 0)],
+            "name": [f"{'abc'[k]}{'abc'[k]} {i}" for i, k in enumerate(c)],
+            "day": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, n), unit="D"),
+        }
+    )
+    for column in ("length", "colour", "day"):
+        frame.loc[rng.choice(n, n // 10, replace=False), column] = None
+    y = c if task == "classification" else 10.0 * c + 100 + rng.normal(size=n)
+    return Dataset.from_arrays(frame, y, name=f"mixed_{task}", task=task)
+
+
+def texts(n: int = 120, seed: int = 0, task: str = "classification") -> Dataset:
+    """Short texts with words of their kind and words of none."""
+    rng = np.random.default_rng(seed)
+    c = rng.permutation(np.arange(n) % 3)
+    own = [["goal", "match", "team"], ["vote", "party", "law"], ["cell", "atom", "energy"]]
+    rest = [f"word{i}" for i in range(30)]
+    X = [" ".join(rng.permutation([*rng.choice(own[k], 3), *rng.choice(rest, 6)])) for k in c]
+    y = c if task == "classification" else 10.0 * c + 100 + rng.normal(size=n)
+    return Dataset.from_arrays(X, y, name=f"texts_{task}", task=task, modality="text")
 
 
 def pictures(

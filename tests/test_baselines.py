@@ -7,18 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import pictures, table
+from conftest import mixed, pictures, table, texts
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
 from rung import Dataset, features, suite, trial
 from rung.benchmark import trials
 
-MADE = {"tabular": table, "image": pictures}
+MADE: dict[str, Any] = {"tabular": table, "mixed": mixed, "image": pictures, "text": texts}
 CASES = [
-    pytest.param(entry.name, task, modality, id=f"{entry.name}-{task}-{modality}")
+    pytest.param(entry.name, task, kind, id=f"{entry.name}-{task}-{kind}")
     for entry in suite.ladder()
-    for modality in suite.baseline(entry.name).modalities
+    for kind, made in MADE.items()
+    if made().modality in suite.baseline(entry.name).modalities
     for task in suite.baseline(entry.name).tasks
 ]
 
@@ -29,9 +30,9 @@ def run(name: str, data: Dataset, seed_index: int = 0, **axes: Any) -> trial.Out
     return trial.run(dataclasses.replace(planned, seed_index=seed_index), rung, data)
 
 
-@pytest.mark.parametrize(("name", "task", "modality"), CASES)
-def test_rung_does_what_it_claims(name: str, task: str, modality: str) -> None:
-    data = MADE[modality](task=task)
+@pytest.mark.parametrize(("name", "task", "kind"), CASES)
+def test_rung_does_what_it_claims(name: str, task: str, kind: str) -> None:
+    data = MADE[kind](task=task)
     one, again = run(name, data), run(name, data)
     n = len(data.splits[0].test)
     assert one.label.shape == (n,)
@@ -60,12 +61,12 @@ def test_rung_does_what_it_claims(name: str, task: str, modality: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "task", "modality"), [c for c in CASES if c.values[1] == "classification"]
+    ("name", "task", "kind"), [c for c in CASES if c.values[1] == "classification"]
 )
-def test_a_class_missing_from_the_subset(name: str, task: str, modality: str) -> None:
-    data = MADE[modality]()
+def test_a_class_missing_from_the_subset(name: str, task: str, kind: str) -> None:
+    data = MADE[kind]()
     train = data.splits[0].train
-    # Only four rows of the class 2 are left, so that a draw of 8 rows can miss it.
+    # Only one row of the class 2 is left, so that a draw of 8 rows can miss it.
     keep = np.concatenate([train[data.y[train] != 2], train[data.y[train] == 2][:1]])
     split = dataclasses.replace(data.splits[0], train=np.sort(keep))
     rare = dataclasses.replace(data, splits=(split,), fingerprint="")
@@ -81,15 +82,19 @@ def test_a_class_missing_from_the_subset(name: str, task: str, modality: str) ->
     assert set(outcome.label) <= {0, 1}
 
 
+# So that the many fits of scikit-learn's checks take seconds.
+QUICK: dict[str, dict[str, Any]] = {"net": {"epochs": 20, "dropout": 0.0}}
+
+
 def estimators() -> list[Any]:
     """Our own estimators over plain matrices, as `make` gives them."""
     found = []
     for entry in suite.ladder():
         rung = suite.baseline(entry.name)
-        if rung.needs == "pixels":
+        if rung.needs in ("pixels", "raw"):
             continue
         for task in rung.tasks:
-            estimator = rung.make(table(task=task), 0)
+            estimator = rung.make(table(task=task), 0, **QUICK.get(entry.name, {}))
             if not type(estimator).__module__.startswith("sklearn."):
                 found.append(pytest.param(estimator, id=type(estimator).__name__))
     return found
@@ -100,9 +105,13 @@ def test_own_estimators_follow_the_contract(estimator: Any) -> None:
     check_estimator(estimator, on_skip=None)
 
 
-@pytest.mark.parametrize(("name", "task", "modality"), CASES)
-def test_estimators_can_be_cloned(name: str, task: str, modality: str) -> None:
-    estimator = suite.baseline(name).make(MADE[modality](task=task), 3)
+@pytest.mark.parametrize(("name", "task", "kind"), CASES)
+def test_estimators_can_be_cloned(name: str, task: str, kind: str) -> None:
+    rung, data = suite.baseline(name), MADE[kind](task=task)
+    X = features.raw(data, rung.needs, rung.px)
+    transformer = features.fitted(data, rung.needs, 3)
+    shown = dataclasses.replace(data, X=transformer.fit_transform(X) if transformer else X)
+    estimator = rung.make(shown, 3)
     assert clone(estimator).get_params().keys() == estimator.get_params().keys()
 
 
@@ -139,7 +148,59 @@ def test_rung_on_the_gpu(name: str) -> None:
         pytest.skip("needs a CUDA GPU: torch finds none on this machine")
     from rung.device import resolve
 
-    data = pictures()
+    data = MADE[suite.baseline(name).modalities[0]]()
     gpu = run(name, data, device=resolve("cuda"))
     assert gpu.cost["gpu_peak_mib"] > 0
     assert (gpu.label == gpu.target).mean() > 0.55
+
+
+def test_columns_of_all_kinds_become_numbers_fitted_on_the_training_part_alone() -> None:
+    data = mixed()
+    train, test = data.splits[0].train, data.splits[0].test
+    X, unseen = data.X.take(train), data.X.take(test).reset_index(drop=True)
+    unseen.loc[0, "colour"] = "mauve"
+    unseen.loc[1, ["length", "colour", "name", "day"]] = None
+    columns = features.Columns("numbers", random_state=0)
+    Z = columns.fit_transform(X)
+    assert np.isnan(Z).any()
+    assert np.isnan(columns.transform(unseen)[1]).any()
+    names = columns.vectorizer_.all_outputs_
+    colours = [i for i, name in enumerate(names) if name.startswith("colour_")]
+    assert len(colours) == 4  # one of them for missing
+    assert columns.transform(unseen)[0, colours].tolist() == [0, 0, 0, 0]
+
+    scaled = features.Columns("standardized", random_state=0)
+    S = scaled.fit_transform(X)
+    assert np.isfinite(S).all()
+    assert np.isfinite(scaled.transform(unseen)).all()
+    length = names.index("length")
+    seen = ~X["length"].isna().to_numpy()
+    assert S[:, length].mean() == pytest.approx(0, abs=1e-6)
+    assert np.allclose(S[~seen, length], 0, atol=1e-6)  # the mean stands in
+    assert S[:, colours].max() == 1  # not blown up where they are rare
+    assert any(np.array_equal(S[:, j], ~seen) for j in range(len(names), S.shape[1]))
+
+    kinds = features.Columns("categories").fit_transform(X).dtypes.astype(str).to_dict()
+    assert kinds["colour"] == "category"
+    assert kinds["length"] == "float32"
+
+
+def test_the_seed_of_the_trial_reaches_the_features() -> None:
+    data = texts()
+    one, two = (features.fitted(data, "standardized", seed) for seed in (1, 2))
+    again = features.fitted(data, "standardized", 1)
+    assert np.array_equal(one.fit_transform(data.X), again.fit_transform(data.X))
+    assert not np.array_equal(one.fit_transform(data.X), two.fit_transform(data.X))
+
+
+def test_texts_become_words_and_projections() -> None:
+    data = texts()
+    X = features.fitted(data, "sparse").fit_transform(data.X)
+    assert X.shape[0] == len(data)
+    assert np.sqrt(X.multiply(X).sum(axis=1)) == pytest.approx(np.ones((len(data), 1)), abs=1e-5)
+    vocabulary = features.words().fit(["Win £5 now!", "u r"]).vocabulary_
+    assert {"!", "£", "5", "u", "u r", "now !"} <= set(vocabulary)
+    pipeline = features.fitted(data, "numbers", 0)
+    Z = pipeline.fit_transform(data.X)
+    assert Z.shape == (len(data), min(features.COMPONENTS, X.shape[0] - 1, X.shape[1] - 1))
+    assert np.isfinite(pipeline.transform(np.array(["", "unheard of"], dtype=object))).all()

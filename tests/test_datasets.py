@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import importlib.util
 import io
@@ -74,6 +75,8 @@ def test_declaration_is_short_and_complete(name: str) -> None:
         ("breast_cancer", 569, 171, (30,), 2),
         ("diabetes", 442, 133, (10,), 0),
         ("imagenette_mini", 1500, 500, None, 10),
+        ("sms_spam", 5574, 1672, (), 2),
+        ("penguins", 344, 103, (6,), 3),
     ],
 )
 def test_data_set_that_needs_no_download(
@@ -159,3 +162,96 @@ def test_fashion_mnist() -> None:
     assert np.bincount(dataset.y[dataset.split("official").test]).tolist() == [1000] * 10
     assert dataset.classes[dataset.y[0]] == "Ankle boot"
     assert (dataset.ids[0], dataset.ids[-1]) == ("train/00000", "test/09999")
+
+
+def test_sms_spam_is_the_published_collection() -> None:
+    dataset = load("sms_spam")
+    assert np.bincount(dataset.y).tolist() == [4827, 747]
+    assert dataset.X[0].startswith("Go until jurong point, crazy..")
+    published = found("SMSSpamCollection")
+    if published is not None:
+        assert gzip.decompress((FOLDER / "sms_spam.tsv.gz").read_bytes()) == published.read_bytes()
+
+
+def test_penguins_keep_what_is_missing() -> None:
+    dataset = load("penguins")
+    assert dataset.X.isna().any(axis=1).sum() == 11
+    assert dataset.X["body_mass_g"].dtype == np.float64
+
+
+@needs("trec/test.jsonl")
+def test_trec() -> None:
+    dataset = load("trec")
+    split = dataset.split("official")
+    assert (len(split.train), len(split.test)) == (5452, 500)
+    where = dataset.X.tolist().index("How far is it from Denver to Aspen ?")
+    assert dataset.classes[dataset.y[where]] == "NUM"
+    sizes = dict(zip(dataset.classes, np.bincount(dataset.y[split.train]), strict=True))
+    assert sizes == {"DESC": 1162, "ENTY": 1250, "ABBR": 86, "HUM": 1223, "LOC": 835, "NUM": 896}
+    known = {text.lower().strip('"') for text in dataset.X[split.train]}
+    assert sum(text.lower().strip('"') in known for text in dataset.X[split.test]) == 11
+
+
+@needs("sst2/test.tsv")
+def test_sst2() -> None:
+    dataset = load("sst2")
+    split = dataset.split("official")
+    assert (len(split.train), len(split.test)) == (6920 + 872, 1821)
+    assert dataset.X[split.test][0] == "no movement , no yuks , not much of anything ."
+    assert "crème brûlée" in dataset.X[split.test][1]
+
+
+@needs("20news-bydate.tar.gz")
+def test_newsgroups20() -> None:
+    dataset = load("newsgroups20")
+    split = dataset.split("official")
+    assert (len(split.train), len(split.test)) == (11314, 7532)
+    assert dataset.classes[:2] == ("alt.atheism", "comp.graphics")
+    assert len(dataset.classes) == 20
+    assert dataset.ids[split.train][0] == "train/alt.atheism/49960"
+    assert "Subject: " in dataset.X[split.train][0]  # headers are kept
+
+
+@needs("adult-test.csv")
+def test_adult() -> None:
+    dataset = load("adult")
+    split = dataset.split("official")
+    assert (len(split.train), len(split.test)) == (32561, 16281)
+    assert dataset.classes == ("<=50K", ">50K")
+    assert dataset.y[split.test].mean() == pytest.approx(0.2362, abs=1e-4)
+    assert dataset.X["workclass"].isna().sum() == 2799
+    assert dataset.X["age"].dtype == np.float64
+
+
+@needs("german.csv")
+def test_german_credit_and_wine_quality() -> None:
+    german, wine = load("german_credit"), load("wine_quality")
+    assert np.bincount(german.y).tolist() == [700, 300]
+    assert german.X.shape == (1000, 20)
+    assert wine.X["colour"].value_counts().to_dict() == {"white": 4898, "red": 1599}
+    assert (wine.y.min(), wine.y.max()) == (3, 9)
+
+
+@needs("yacht/data.txt")
+@pytest.mark.parametrize(
+    ("name", "rows", "test", "features"),
+    [
+        ("concrete", 1030, 103, 8),
+        ("energy", 768, 77, 8),
+        ("kin8nm", 8192, 819, 8),
+        ("power_plant", 9568, 957, 4),
+        ("wine_red", 1599, 160, 11),
+        ("yacht", 308, 31, 6),
+    ],
+)
+def test_standard_splits(name: str, rows: int, test: int, features: int) -> None:
+    dataset = load(name)
+    assert dataset.X.shape == (rows, features)
+    assert [s.name for s in dataset.splits] == [f"{k:02d}" for k in range(20)]
+    assert {len(s.test) for s in dataset.splits} == {test}
+    assert not dataset.local_copy
+    # What is published as the training part is all the rest.
+    folder = source(name).at.split("/")[-3]  # type: ignore[attr-defined]
+    train = found(f"{folder}/index_train_7.txt")
+    assert train is not None
+    assert np.array_equal(np.sort(np.loadtxt(train).astype(int)), dataset.split("07").train)

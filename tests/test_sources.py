@@ -24,6 +24,7 @@ from samples import (
     idx_arrays,
     idx_source,
     jpeg,
+    md5,
     published,
     python,
     refused,
@@ -41,7 +42,10 @@ from rung.sources import (
     PicturesTable,
     ScikitLearn,
     Source,
+    StandardSplits,
     Table,
+    TextFolder,
+    TextLines,
     add_local,
     picture_id,
     remove_local,
@@ -266,8 +270,7 @@ def test_table(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("column", "value", "says"),
     [
-        ("width", np.nan, "'width' is empty, NaN or infinite in 1 rows, the first of them row 3"),
-        ("width", -np.inf, "'width' is empty, NaN or infinite in 1 rows, the first of them row 3"),
+        ("width", -np.inf, "'width' is infinite in 1 rows, the first of them row 3"),
         ("kind", None, "target of row 3 is missing"),
         ("part", "exam", "the part 'exam'"),
     ],
@@ -283,9 +286,70 @@ def test_table_with_a_bad_cell(
 def test_table_refused(tmp_path: Path) -> None:
     good = write(frame(), tmp_path / "t.csv")
     assert "did you mean kind?" in refused(lambda: table(good, target="knd"))
-    assert "'kind' holds no numbers" in refused(lambda: table(good, target="count"))
+    assert "'b' is none of the declared" in refused(lambda: table(good, classes={"a": "A"}))
     assert "declared 100 bytes" in refused(lambda: table(good, max_bytes=100))
     assert "there is no" in refused(lambda: table(tmp_path / "none.csv"))
+
+
+def mixed(n: int = 40) -> pd.DataFrame:
+    """Numbers, a category, many strings, dates; some of each missing."""
+    kind = np.arange(n) % 2
+    days = pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(n), unit="D")
+    frame = pd.DataFrame(
+        {
+            "width": np.arange(n) / 7,
+            "colour": np.where(kind == 1, "red", "blue"),
+            "name": [f"name {i}" for i in range(n)],
+            "day": days.astype(str),
+            "kind": np.where(kind == 1, "yes", "no"),
+        }
+    )
+    frame.loc[[3, 8], ["width", "colour", "day"]] = None
+    return frame
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_table_keeps_columns_of_all_kinds(tmp_path: Path, name: str) -> None:
+    dataset = table(write(mixed(), tmp_path / name), part="", test_size=10)
+    assert dataset.X.columns.tolist() == ["width", "colour", "name", "day"]
+    assert dataset.X["width"].dtype == np.float64
+    assert dataset.X["width"].isna().sum() == dataset.X["colour"].isna().sum() == 2
+    assert dataset.X["colour"][1] == "red"
+    again = table(write(mixed(), tmp_path / name), part="", test_size=10, title="Other")
+    assert again.fingerprint == dataset.fingerprint
+    assert dataset.take(np.array([5, 1])).X["name"].tolist() == ["name 5", "name 1"]
+
+
+def test_table_of_two_files_without_a_header(tmp_path: Path, data: Path) -> None:
+    rows = mixed()
+    archives = []
+    for name, part, label in (("a.csv", rows[:28], "no"), ("b.csv", rows[28:], "no.")):
+        part = part.replace({"kind": {"no": label}})
+        text = part.to_csv(header=False, index=False, na_rep="?")
+        save(data / name, text.encode())
+        archives.append(Archive(f"http://127.0.0.1:9/{name}", md5(text.encode())))
+    source = Table(
+        title="T",
+        archives=archives,
+        target="kind",
+        part="part",
+        each={"part": ["train", "test"], "file": ["first", "second"]},
+        options={"header": None, "names": list(rows.columns), "na_values": "?"},
+        classes={"yes": "Yes", "no": "No", "no.": "No"},
+    )
+    dataset = source.load("t", ".")
+    assert dataset.classes == ("Yes", "No")
+    assert dataset.y.tolist() == [1, 0] * 20
+    assert dataset.split("official").test.tolist() == list(range(28, 40))
+    assert dataset.X["width"].isna().sum() == 2
+    assert dataset.X["file"].tolist() == ["first"] * 28 + ["second"] * 12
+
+
+def test_encoding_is_declared_not_guessed(tmp_path: Path) -> None:
+    path = save(tmp_path / "t.csv", "wörd,kind\né,a\nß,b\né,a\nß,b\n".encode("latin-1"))
+    assert "can't be read as a table" in refused(lambda: table(path, part=""))
+    dataset = table(path, part="", options={"encoding": "latin-1"})
+    assert dataset.X["wörd"].tolist() == ["é", "ß", "é", "ß"]
 
 
 def test_pictures_table(tmp_path: Path) -> None:
@@ -309,6 +373,141 @@ def test_pictures_table(tmp_path: Path) -> None:
     assert f"{names[5]} (2 bytes)" in refused(lambda: source.load("photos", tmp_path))
     rows.drop(columns="label").to_parquet(tmp_path / "p.parquet")
     assert "no column 'label'" in refused(lambda: source.load("photos", tmp_path))
+
+
+# --- Texts ------------------------------------------------------------------------------------
+
+NEWS = {
+    f"20news-bydate-{part}/{kind}/{i}": f"From: {kind}\n\n{kind} {part} {i} é".encode("latin-1")
+    for part in ("train", "test")
+    for kind in ("rec.autos", "sci.med")
+    for i in range(3)
+}
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_text_folder(tmp_path: Path, packed: bool) -> None:
+    path = tmp_path / "n"
+    if packed:
+        save(path, gzip.compress(tar_bytes(NEWS)))
+    else:
+        folder_of({**NEWS, "20news-bydate-train/sci.med/.hidden": b"x"}, path)
+    source = TextFolder(title="News", path="n", encoding="latin-1")
+    dataset = source.load("news", tmp_path)
+    assert dataset.modality == "text"
+    assert dataset.classes == ("rec.autos", "sci.med")
+    assert dataset.ids[0] == "test/rec.autos/0"
+    assert dataset.X[0] == "From: rec.autos\n\nrec.autos test 0 é"
+    split = dataset.split("official")
+    assert {i.split("/")[0] for i in dataset.ids[split.test]} == {"test"}
+    assert len(split.train) == 6
+    wrong = TextFolder(title="News", path="n")
+    message = refused(lambda: wrong.load("news", tmp_path))
+    assert "is not in utf-8" in message
+    assert "line 3" in message
+
+
+def test_text_lines_with_the_label_in_front(tmp_path: Path) -> None:
+    text = "ham\tOk lar...\nspam\tWin\ta prize\u2028now\n\nham\tso\r\nspam\tfree " * 3
+    save(tmp_path / "s.tsv.gz", gzip.compress(text.encode()))
+    dataset = TextLines(title="S", path="s.tsv.gz", test_size=4).load("s", tmp_path)
+    assert dataset.classes == ("ham", "spam")
+    assert dataset.X[:3].tolist() == ["Ok lar...", "Win\ta prize\u2028now", "so"]
+    assert dataset.ids[:2].tolist() == ["0", "1"]
+    assert len(dataset.split("holdout").test) == 4
+    save(tmp_path / "bad.txt", b"ham\tOk\nspam\n")
+    message = refused(lambda: TextLines(title="S", path="bad.txt").load("s", tmp_path))
+    assert "line 2 is not as declared" in message
+
+
+def test_text_lines_of_several_forms_of_the_same_data(data: Path) -> None:
+    """A copy in another form stands in for the published file, and the data set says so."""
+    lines = "LOC:city Where is it ?\nHUM:ind Who was he \u00e9 ?\n" * 3
+    rows = [
+        {"sentence": line.split(" ", 1)[1], "label": {"L": "4", "H": "3"}[line[0]]}
+        for line in lines.strip().split("\n")
+    ]
+    published = lines.encode("latin-1")
+    objects = "\n".join(map(json.dumps, rows)).encode()
+    archives = [
+        Archive(
+            f"http://127.0.0.1:9/{part}.label", md5(published), {f"t/{part}.jsonl": md5(objects)}
+        )
+        for part in ("train", "test")
+    ]
+    source = TextLines(
+        title="T",
+        archives=archives,
+        text="sentence",
+        separator=" ",
+        until=":",
+        encoding="latin-1",
+        parts=["train", "test"],
+        classes={"LOC": "location", "HUM": "human", "4": "location", "3": "human"},
+    )
+    for part in ("train", "test"):
+        save(data / "t" / f"{part}.jsonl", objects)
+    stand_in = source.load("t", ".")
+    assert stand_in.local_copy
+    for part in ("train", "test"):
+        save(data / f"{part}.label", published)
+    official = source.load("t", ".")
+    assert not official.local_copy
+    assert official.fingerprint == stand_in.fingerprint
+    assert official.classes == ("location", "human")
+    assert official.X[1] == "Who was he é ?"
+    assert official.ids[-1] == "test/00005"
+
+
+def test_text_lines_in_columns(tmp_path: Path) -> None:
+    save(tmp_path / "a.tsv", b"sentence\tlabel\n" + b'a "good one\t1\nbad\t0\n' * 3)
+    source = TextLines(title="A", path="a.tsv", text="sentence", header=True)
+    dataset = source.load("a", tmp_path)
+    assert dataset.X[:2].tolist() == ['a "good one', "bad"]
+    assert dataset.y[:2].tolist() == [1, 0]
+    save(tmp_path / "a.tsv", b"sentence\tlabel\na\t1\nb\tc\t0\n")
+    assert "line 3" in refused(lambda: source.load("a", tmp_path))
+
+
+def test_published_file_without_an_address(data: Path) -> None:
+    source = TextLines(title="S", archives=[Archive("", md5(b"x"), {"s/a.tsv": md5(b"x")})])
+    assert "no address is known for s/a.tsv" in refused(lambda: source.load("s", "."))
+
+
+# --- Standard splits --------------------------------------------------------------------------
+
+
+def standard_splits(folder: Path, data: Path) -> StandardSplits:
+    """Nine rows, three columns, two splits; the files in RUNG_DATA, their list beside."""
+    files = {
+        "data.txt": "".join(f"{i} {10 * i} {100 * i}.5\n" for i in range(9)),
+        "index_features.txt": "0\n1\n",
+        "index_target.txt": "2\n",
+        "index_test_0.txt": "4\n1\n",
+        "index_test_1.txt": "8\n",
+    }
+    lines = []
+    for file, text in files.items():
+        save(data / "uci" / "mine" / file, text.encode())
+        lines.append(f"{md5(text.encode())}  UCI/mine/data/{file}\n")
+    other = f"{md5(b'')}  UCI/other/data/data.txt\n"
+    save(folder / "list.md5", "".join([*lines, other]).encode())
+    return StandardSplits(title="Mine", path="list.md5", at="http://127.0.0.1:9/r/UCI/mine/data/")
+
+
+def test_standard_splits(tmp_path: Path, data: Path) -> None:
+    source = standard_splits(tmp_path, data)
+    dataset = source.load("mine", tmp_path)
+    assert dataset.task == "regression"
+    assert dataset.X[2].tolist() == [2, 20]
+    assert dataset.y[2] == 200.5
+    assert [s.name for s in dataset.splits] == ["00", "01"]
+    assert dataset.split("00").test.tolist() == [1, 4]
+    assert dataset.split("01").train.tolist() == list(range(8))
+    assert not dataset.local_copy
+    save(data / "uci" / "mine" / "data.txt", b"1 2 3\n")
+    with pytest.warns(Notice, match="was not used"):
+        assert "can't download" in refused(lambda: source.load("mine", tmp_path))
 
 
 def test_scikit_learn_loader_that_is_not_there() -> None:

@@ -36,7 +36,7 @@ def section(board: Board) -> Section:
         Filled(c.title(board), [c.cell(board, row) for row in board.rows], c.priority, c.justify)
         for c in COLUMNS
     ]
-    return Section(heading(board), columns, facts(board))
+    return Section(heading(board), columns, facts(board), notes=board.notes)
 
 
 def text(board: Board, width: int | None = None) -> str:

@@ -24,12 +24,16 @@ class Filled:
 
 @dataclass(frozen=True)
 class Section:
-    """A table with a heading, lines below it, and perhaps a line above that says all."""
+    """A table with a heading, lines below it, and perhaps a line above that says all.
+
+    notes: lines between heading and table.
+    """
 
     heading: str
     columns: Sequence[Filled]
     facts: Sequence[str]
     above: str = ""
+    notes: Sequence[str] = ()
 
     @property
     def shown(self) -> list[Filled]:
@@ -61,6 +65,8 @@ def text(section: Section, width: int | None) -> str:
     console.print(escape(first), style="bold", soft_wrap=width is None)
     if section.above:
         console.print(escape(section.heading))
+    for note in section.notes:
+        console.print(escape(note), soft_wrap=width is None)
     console.print(table)
     for fact in section.facts:
         console.print(escape(fact), style="dim" if width else None)
@@ -79,7 +85,8 @@ def markdown(section: Section) -> str:
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     facts = "\n".join(f"- {fact}" for fact in section.facts)
     above = f"{section.above}\n\n" if section.above else ""
-    return f"{above}### {section.heading}\n\n{table}\n\n{facts}"
+    notes = "".join(f"- {note}\n" for note in section.notes) + ("\n" if section.notes else "")
+    return f"{above}### {section.heading}\n\n{notes}{table}\n\n{facts}"
 
 
 def html(section: Section) -> str:
@@ -94,6 +101,7 @@ def html(section: Section) -> str:
     above = f"<p><b>{escape(section.above)}</b></p>" if section.above else ""
     return (
         f"{above}<h3>{escape(section.heading)}</h3>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        + "".join(f"<p>{escape(note)}</p>" for note in section.notes)
+        + f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         + "".join(f"<p>{escape(fact)}</p>" for fact in section.facts)
     )

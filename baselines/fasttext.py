@@ -1,0 +1,168 @@
+"""fastText: the mean of vectors of words and pairs of words, and a linear layer (Joulin et al., 2017)."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from rung.baseline import Baseline
+from rung.dataset import Dataset, texts
+
+TOKEN = re.compile(r"\w+|[^\w\s]")  # those of the other text features
+LABEL = "=label="  # what labels begin with in fastText's file; no token can look like it
+FEWEST = 20  # with fewer rows of some class there are too few to hold out
+
+
+class FastTextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """fastText's supervised model, on one thread, so that it repeats exactly.
+
+    X: (n,) strings. Its probabilities come out too sure of themselves; a temperature, the one
+    of the least log loss on a tenth of the training rows by a model that was not fitted to them,
+    puts that right. buckets: how many vectors pairs of words are hashed to.
+    After fit: classes_, temperature_.
+    """
+
+    def __init__(
+        self,
+        epochs: int = 20,
+        learning_rate: float = 0.5,
+        word_ngrams: int = 2,
+        dimensions: int = 50,
+        buckets: int = 200_000,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.word_ngrams = word_ngrams
+        self.dimensions = dimensions
+        self.buckets = buckets
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string, tags.input_tags.two_d_array = True, False
+        return tags
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """y: (n,) labels. Raises RungError if X holds no texts."""
+        lines = tokenized(X)
+        self.classes_, codes = np.unique(np.asarray(y), return_inverse=True)
+        random = check_random_state(self.random_state)
+        self.temperature_ = 1.0
+        # fastText goes through the file in its order, and data sets come sorted by class.
+        order = random.permutation(len(lines))
+        seed = random.randint(2**31 - 1)
+        if np.bincount(codes).min() >= FEWEST:
+            rest, held = train_test_split(
+                order, test_size=0.1, stratify=codes[order], random_state=seed
+            )
+            self._train(lines, codes, rest, seed)
+            scores = np.log(self._shares(lines[held]))
+            self.temperature_ = temperature(scores, codes[held])
+        self._train(lines, codes, order, seed)
+        return self
+
+    def _train(
+        self, lines: NDArray[np.object_], codes: NDArray[Any], rows: NDArray[Any], seed: int
+    ) -> None:
+        import fasttext
+
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "train.txt")
+            file.write_text(
+                "".join(f"{LABEL}{codes[i]} {lines[i]}\n" for i in rows), encoding="utf-8"
+            )
+            self.model_ = fasttext.train_supervised(
+                input=str(file),
+                label=LABEL,
+                epoch=self.epochs,
+                lr=self.learning_rate,
+                wordNgrams=self.word_ngrams,
+                dim=self.dimensions,
+                bucket=self.buckets,
+                minCount=1,
+                seed=seed,
+                thread=1,
+                verbose=0,
+            )
+
+    def _shares(self, lines: NDArray[np.object_]) -> NDArray[np.float64]:
+        """The model's probabilities, (n, n_classes), none of them zero."""
+        out = np.full((len(lines), len(self.classes_)), 1e-9)
+        for row, (labels, shares) in enumerate(zip(*self._asked(list(lines)), strict=True)):
+            out[row, [int(label.removeprefix(LABEL)) for label in labels]] += shares
+        return np.asarray(out / out.sum(axis=1, keepdims=True))
+
+    def _asked(self, lines: list[str]) -> tuple[Any, Any]:
+        answer: tuple[Any, Any] = self.model_.predict(lines, k=-1) if lines else ([], [])
+        return answer
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities, (n, n_classes)."""
+        check_is_fitted(self)
+        scores = np.log(self._shares(tokenized(X)))
+        return np.asarray(softmax(scores / self.temperature_, axis=1))
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable labels, (n,)."""
+        best = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[best])
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "model_" in state:
+            with tempfile.TemporaryDirectory() as folder:
+                self.model_.save_model(f"{folder}/model.bin")
+                state["model_"] = Path(folder, "model.bin").read_bytes()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from fasttext.FastText import _FastText
+
+        state = dict(state)
+        if isinstance(model := state.get("model_"), bytes):
+            with tempfile.TemporaryDirectory() as folder:
+                Path(folder, "model.bin").write_bytes(model)
+                state["model_"] = _FastText(model_path=f"{folder}/model.bin")
+        super().__setstate__(state)
+
+
+def tokenized(X: ArrayLike) -> NDArray[np.object_]:
+    """The texts in small letters, with a space between words and marks; one line each."""
+    found = texts(np.asarray(X, dtype=object), "fastText")
+    return np.array([" ".join(TOKEN.findall(text.lower())) for text in found], dtype=object)
+
+
+def temperature(scores: NDArray[np.float64], codes: NDArray[np.int64]) -> float:
+    """What scores, (n, n_classes), are divided by for the least log loss of their softmax."""
+
+    def loss(log_t: float) -> float:
+        logs = log_softmax(scores / np.exp(log_t), axis=1)
+        return -float(logs[np.arange(len(codes)), codes].mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-2, 3), method="bounded").x))
+
+
+def make(dataset: Dataset, seed: int, **parameters: Any) -> FastTextClassifier:
+    return FastTextClassifier(random_state=seed, **parameters)
+
+
+baseline = Baseline(
+    rung=5.5,
+    title="fastText",
+    tasks=("classification",),
+    modalities=("text",),
+    needs="raw",
+    make=make,
+)

