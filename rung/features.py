@@ -81,7 +81,7 @@ def _digest(array: NDArray[Any]) -> str:
 # The most columns of the TF-IDF matrix, the words and pairs of words that stand most often.
 MOST_WORDS = 200_000
 # The columns that an SVD leaves of them.
-COMPONENTS = 200
+COMPONENTS = 300
 # A column with at most so many categories gives each a column of its own.
 FEW_CATEGORIES = 40
 
