@@ -11,9 +11,9 @@ from rung.dataset import Dataset, Modality, Task
 # What an estimator is handed as X, for n examples (rung.features makes it):
 #   nothing       (n, 1) zeros: the input can't be looked at
 #   raw           X as it stands in the data set: texts as (n,) str, a table as frame or array
-#   numbers       (n, n_features) float: tables with NaN where a number is missing, categories one
-#                 column each; pictures flattened, 0 to 1; texts as TF-IDF projected by an SVD
-#   standardized  the same, filled and standardised on the training part
+#   numbers       (n, n_features) float: tables with NaN where something is missing, categories as
+#                 codes; pictures flattened, 0 to 1; texts as TF-IDF projected by an SVD
+#   standardized  the same, filled and standardised on the training part, a column each category
 #   sparse        the same, but texts as a sparse matrix: TF-IDF of words and pairs of words
 #   categories    the same as numbers, but a table's categories as columns of the type category
 #   pixels        (n, height, width, channels) uint8

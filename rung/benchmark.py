@@ -14,7 +14,8 @@ from rung.device import Device
 
 @dataclass(frozen=True)
 class Reported:
-    """A number that somebody else published: shown apart, never ranked. Accuracy from 0 to 1."""
+    """A number that somebody else published, in the data set's primary metric: shown apart, never
+    ranked. Accuracy from 0 to 1, RMSE in units of the target."""
 
     title: str
     score: float
@@ -23,11 +24,16 @@ class Reported:
 
 @dataclass(frozen=True)
 class Variant:
-    """A rung with another picture size or other parameters of its `make`."""
+    """A rung with another picture size or other parameters of its `make`, on all data sets of a
+    benchmark or on those named."""
 
     rung: str
     px: int | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    datasets: Sequence[str] | None = None
+
+    def replaces(self, rung: str, dataset: str) -> bool:
+        return self.rung == rung and (self.datasets is None or dataset in self.datasets)
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ def trials(
     for name, baseline in baselines:
         if not baseline.applies_to(dataset):
             continue
-        for variant in [v for v in variants if v.rung == name] or [Variant(name)]:
+        for variant in [v for v in variants if v.replaces(name, dataset.name)] or [Variant(name)]:
             px = picture_size(dataset, variant.px or baseline.px)
             plan += [
                 Trial(

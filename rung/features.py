@@ -81,7 +81,7 @@ def _digest(array: NDArray[Any]) -> str:
 # The most columns of the TF-IDF matrix, the words and pairs of words that stand most often.
 MOST_WORDS = 200_000
 # The columns that an SVD leaves of them.
-COMPONENTS = 200
+COMPONENTS = 300
 # A column with at most so many categories gives each a column of its own.
 FEW_CATEGORIES = 40
 
@@ -132,13 +132,16 @@ class Standardize(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
 class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """A frame with columns of all kinds to numbers, by skrub's TableVectorizer.
 
-    A column with few categories becomes one column for each (a missing one counts as a category;
-    one not seen in training is none of them), one with many a projection of the n-grams of its
-    strings, a date its parts and the seconds since 1970. Strings that are all numbers or dates
-    are read as such. To: "numbers" leaves missing numbers NaN; "standardized" puts the mean in
-    their place, with a column that says where, and standardises what was a number or a date:
-    two rows of different category are then as far apart as two of differing numbers usually are;
-    "categories" gives a frame, in which columns with few categories have the type category.
+    A column with many categories becomes a projection of the n-grams of its strings, a date its
+    parts and the seconds since 1970; strings that are all numbers or dates are read as such. One
+    with few categories depends on what is made, as do gaps:
+    "numbers"       codes in alphabetical order, -1 for one not seen in training; NaN where a
+                    number or a category is missing: for trees, which cut where they like
+    "standardized"  a column for each (a missing one counts as a category; one not seen in training
+                    is none of them), left at 0 and 1. Missing numbers get the mean, with a column
+                    that says where, and what was a number or a date is standardised: two rows of
+                    different category are as far apart as two of differing numbers usually are
+    "categories"    a frame, in which it has the type category; NaN for what is missing
     """
 
     def __init__(
@@ -154,9 +157,15 @@ class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
+        from sklearn.preprocessing import OrdinalEncoder
         from skrub import StringEncoder, TableVectorizer, ToCategorical
 
-        few = {"low_cardinality": ToCategorical()} if self.to == "categories" else {}
+        few: dict[str, Any] = {}
+        if self.to == "categories":
+            few = {"low_cardinality": ToCategorical()}
+        elif self.to == "numbers":
+            codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+            few = {"low_cardinality": codes}
         self.vectorizer_ = TableVectorizer(
             cardinality_threshold=FEW_CATEGORIES,
             high_cardinality=StringEncoder(random_state=self.random_state),

@@ -162,22 +162,25 @@ def test_columns_of_all_kinds_become_numbers_fitted_on_the_training_part_alone()
     unseen.loc[1, ["length", "colour", "name", "day"]] = None
     columns = features.Columns("numbers", random_state=0)
     Z = columns.fit_transform(X)
-    assert np.isnan(Z).any()
-    assert np.isnan(columns.transform(unseen)[1]).any()
-    names = columns.vectorizer_.all_outputs_
-    colours = [i for i, name in enumerate(names) if name.startswith("colour_")]
-    assert len(colours) == 4  # one of them for missing
-    assert columns.transform(unseen)[0, colours].tolist() == [0, 0, 0, 0]
+    colour = columns.vectorizer_.all_outputs_.index("colour")
+    assert sorted(set(Z[~np.isnan(Z[:, colour]), colour])) == [0, 1, 2]
+    assert np.isnan(Z).any(axis=0).sum() > 2
+    assert columns.transform(unseen)[0, colour] == -1
+    assert np.isnan(columns.transform(unseen)[1, colour])
 
     scaled = features.Columns("standardized", random_state=0)
     S = scaled.fit_transform(X)
+    names = scaled.vectorizer_.all_outputs_
     assert np.isfinite(S).all()
     assert np.isfinite(scaled.transform(unseen)).all()
+    colours = [i for i, name in enumerate(names) if name.startswith("colour_")]
+    assert len(colours) == 4  # one of them for missing
+    assert scaled.transform(unseen)[0, colours].tolist() == [0, 0, 0, 0]
+    assert S[:, colours].max() == 1  # not blown up where they are rare
     length = names.index("length")
     seen = ~X["length"].isna().to_numpy()
     assert S[:, length].mean() == pytest.approx(0, abs=1e-6)
     assert np.allclose(S[~seen, length], 0, atol=1e-6)  # the mean stands in
-    assert S[:, colours].max() == 1  # not blown up where they are rare
     assert any(np.array_equal(S[:, j], ~seen) for j in range(len(names), S.shape[1]))
 
     kinds = features.Columns("categories").fit_transform(X).dtypes.astype(str).to_dict()

@@ -77,3 +77,18 @@ def test_what_it_refuses() -> None:
     with pytest.raises(NotFittedError):
         model.predict(["a"])
     assert "row 1" in refused(lambda: model.fit(["a", 3], [0, 1]))
+
+
+def test_long_texts_are_told_by_their_rarer_words() -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(300) % 3
+    filler = [f"the{i}" for i in range(8)] * 40
+    own = [[f"{'abc'[c]}{i}" for i in rng.integers(0, 60, 4)] for c in y]
+    X = np.array([" ".join(rng.permutation([*words, *filler])) for words in own], dtype=object)
+    model = suite.baseline("fasttext").make(texts(), 0).fit(X[:240], y[:240])
+    assert model.long_
+    assert model.common_ == set(filler)
+    right = (model.predict(X[240:]) == y[240:]).mean()
+    short = suite.baseline("fasttext").make(texts(), 0, long=False).fit(X[:240], y[:240])
+    assert not short.long_
+    assert right > max(0.8, (short.predict(X[240:]) == y[240:]).mean())

@@ -140,3 +140,11 @@ def test_learns_on_a_gpu_and_leaves_its_random_state(precision: str) -> None:
         )
     assert torch.equal(torch.cuda.get_rng_state(), before)
     assert nn.MSELoss()(outputs(net, X, precision=precision), y) < 0.1 * y.var()
+
+
+def test_cut_gradients_survive_what_diverges_without() -> None:
+    options = {"net": nn.Linear(3, 1), "learning_rate": 3.0}
+    with pytest.raises(FloatingPointError):
+        fitted(**options)  # type: ignore[arg-type]
+    net = fitted(**options | {"net": nn.Linear(3, 1), "longest_gradient": 0.1})  # type: ignore[arg-type]
+    assert all(p.isfinite().all() for p in net.parameters())
