@@ -195,7 +195,7 @@ def test_a_full_disk_costs_the_cache_not_the_board(rung: Rung, own: Path, home: 
     rows = board(full)
     assert rows["linear"]["status"] == "ok"
     assert rows["prior"] == board(kept)["prior"] | {
-        k: rows["prior"][k] for k in ("below", "rank", "rank_low", "rank_high")
+        k: rows["prior"][k] for k in ("below", "group", "rank", "rank_low", "rank_high")
     }
     assert board(rung(*run, "prior")) == board(kept)
 
