@@ -16,6 +16,7 @@ INTRODUCTION = """# Results
 
 Made by `rung publish` from the outcomes in this folder (every prediction by example id, with its
 cost and provenance), and by nothing else: `rung board NAME` makes each table anew from them.
+How often such intervals hold what they claim is measured in [coverage.md](coverage.md).
 """
 
 
