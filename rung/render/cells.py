@@ -13,6 +13,8 @@ from rung.intervals import POWER, Interval
 from rung.metrics import DECLARED, METRICS, Metric
 from rung.verdict import Verdict
 
+ENOUGH_SEEDS = 5  # from here on quantiles of Student's t are not far from the normal ones
+
 
 @dataclass(frozen=True)
 class Column:
@@ -178,6 +180,14 @@ def heading(board: Board | Verdict) -> str:
     return ", ".join(parts)
 
 
+def more_seeds(seeds: int) -> str:
+    """Why intervals and p-values are what they are with so few seeds."""
+    return (
+        f"{seeds} seeds say little of the noise of training, which the intervals and p-values allow "
+        f"for; {ENOUGH_SEEDS} or more make them much sharper."
+    )
+
+
 def facts(board: Board) -> list[str]:
     """The lines under the table: what has to be beaten, and how to read the numbers."""
     lines = []
@@ -211,6 +221,11 @@ def facts(board: Board) -> list[str]:
         lines.append(
             f"One seed, so the noise of training is not measured: {', '.join(unmeasured)}."
         )
+    few = [
+        r.seeds for r in board.rows if r.ok and not r.deterministic and 1 < r.seeds < ENOUGH_SEEDS
+    ]
+    if few and board.n_splits == 1:
+        lines.append(more_seeds(min(few)))
     if board.reported:
         lines.append("Reported elsewhere, not run here:")
         for r in board.reported:

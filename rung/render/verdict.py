@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 from rung.intervals import POWER, Interval
 from rung.metrics import METRICS
 from rung.render import tables
-from rung.render.cells import chance, heading, number, place, size, with_interval
+from rung.render.cells import (
+    ENOUGH_SEEDS,
+    chance,
+    heading,
+    more_seeds,
+    number,
+    place,
+    size,
+    with_interval,
+)
 from rung.render.tables import Filled, Section
 from rung.verdict import Verdict
 
@@ -102,6 +111,8 @@ def facts(verdict: Verdict) -> list[str]:
             "One seed: the noise of your model's training was not measured; the verdict is about "
             "this trained model. Give predictions of several training runs to include it."
         )
+    elif verdict.seeds < ENOUGH_SEEDS:
+        lines.append(more_seeds(verdict.seeds))
     lines.append(
         f"[ ]: {100 * verdict.level:g} % interval for new examples"
         + (" and a new training run" if verdict.seeds > 1 else "")
