@@ -55,7 +55,7 @@ class Histogram:
         """Of finite numbers, at least one. Whole numbers get edges between them."""
         low, high = float(values.min()), float(values.max())
         inner_low, inner_high = (float(v) for v in np.quantile(values, [0.01, 0.99]))
-        clipped = inner_high > inner_low and high - low > 3 * (inner_high - inner_low)
+        clipped = inner_high > inner_low and high - low > 2 * (inner_high - inner_low)
         if clipped:
             low, high = inner_low, inner_high
         if not (values % 1).any():

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rung.describe import (
     GROUPS,
@@ -139,11 +139,14 @@ def about(description: Description) -> list[Section]:
 
 def overview(description: Description) -> Section:
     d, shown = description, description.parts[:SHOWN]
+    if len(d.parts) > 1 and len({(p.train, p.test) for p in d.parts}) == 1:
+        name = f"{d.parts[0].name} to {d.parts[-1].name}, each"
+        shown = (Part(name, d.parts[0].train, d.parts[0].test),)
     kinds = f", {len(d.classes)} classes" if d.classes else ""
     split = f" of split {d.split}" if len(d.parts) > 1 else ""
     where = " (a local copy, not the published files)" if d.local_copy else ""
     facts = [
-        *rest(len(d.parts), "split"),
+        *(rest(len(d.parts), "split") if len(shown) > 1 else []),
         f"{HELD_BACK}{split}.",
         *([f"Source: {d.source}{where}"] if d.source else []),
         *([f"Licence: {d.licence}"] if d.licence else []),
@@ -272,7 +275,7 @@ def texts(description: Description) -> list[Section]:
     groups = found.groups[:SHOWN]
 
     def some(counts: Sequence[Count], of: int) -> str:
-        return ", ".join(f"{c.value} {100 * c.count / of:.0f} %" for c in counts[:8])
+        return ", ".join(f"{c.value} {100 * c.count / of:.0f} %" for c in counts[:6])
 
     words = Section(
         "Words",
@@ -324,25 +327,30 @@ def samples(description: Description) -> list[Section]:
     facts = ["From the training part, chosen by a hash of their ids."]
     rows: list[Filled] = []
     if description.modality == "tabular":
-        names = list(found[0].row or {})
+        shown = description.columns[: len(found[0].row or {})]
+        side: dict[str, Literal["left", "right"]] = {"numbers": "right"}
         rows = [
             Filled(kind, targets, 0, "left"),
             *(
-                Filled(one_line(name, 20), [cell(s, name) for s in found], 1 + i)
-                for i, name in enumerate(names)
+                Filled(
+                    one_line(c.name, 20),
+                    [cell(s, c.name) for s in found],
+                    1 + i,
+                    side.get(c.kind, "left"),
+                )
+                for i, c in enumerate(shown)
             ),
         ]
-        if len(names) < len(description.columns):
-            facts.append(f"The first {len(names)} of {len(description.columns):,} columns.")
+        if len(shown) < len(description.columns):
+            facts.append(f"The first {len(shown)} of {len(description.columns):,} columns.")
     elif description.modality == "text":
         lines = [one_line(s.text or "", 110) for s in found]
         rows = [Filled(kind, targets, 0, "left"), Filled("text", lines, 0, "left")]
     else:
-        shown = [(name, list(members)) for name, members in groupby(found, lambda s: s.group)]
-        rows = [
-            Filled(kind, [name for name, _ in shown], 0, "left"),
-            Filled("ids", [listed((s.id for s in members), 3) for _, members in shown], 0, "left"),
-        ]
+        by_group = strips(description)
+        ids = [listed((s.id for s in members), 3) for _, members in by_group]
+        names = [name for name, _ in by_group]
+        rows = [Filled(kind, names, 0, "left"), Filled("ids", ids, 0, "left")]
         facts.append("--sheet FILE.png or --html FILE shows the pictures.")
     return [Section("Samples", rows, facts)]
 
@@ -437,6 +445,7 @@ STYLE = """
 .rung-data .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 .rung-data svg { display: block; fill: #2b5c8a; stroke: #bbb }
 .rung-data rect { stroke: none } .rung-data img { display: block }
+.rung-data td:first-child { white-space: nowrap }
 .rung-data .words { min-width: 260px }
 .rung-data .text { white-space: pre-wrap; overflow-wrap: anywhere }
 """
@@ -500,7 +509,8 @@ def wordy(column: Filled) -> bool:
 
 
 def drawn(cell: str) -> str:
-    return cell.svg if isinstance(cell, Chart) else escape(cell)
+    # A number and its percent sign stay on one line.
+    return cell.svg if isinstance(cell, Chart) else escape(cell).replace(" %", "&nbsp;%")
 
 
 def _samples(description: Description) -> str:
