@@ -157,7 +157,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add_run(publish, "a benchmark or a data set (quick)")
     publish.add_argument("--to", type=Path, metavar="DIR", help="(results/ of the suite)")
-    data = add("data", "use your own copy of a data set; list its examples", "rung data ids digits")
+    data = add(
+        "data",
+        "look at a data set; use your own copy of it; list its examples",
+        "rung data ids digits",
+    )
     actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, text in (
         ("add", "use a file or folder of yours as this data set's archive"),

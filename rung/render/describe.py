@@ -15,6 +15,7 @@ from rung.describe import (
     GROUPS,
     PICTURES,
     QUANTILES,
+    SIDE,
     Column,
     Count,
     Description,
@@ -70,7 +71,7 @@ def histogram(found: Histogram | None, width: int = 160, height: int = 26) -> st
         return ""
     top, n = max(found.counts), len(found.counts)
     chart = Chart("".join("▁▂▃▅▇"[-(-5 * c // top) - 1] if c else "·" for c in found.counts))
-    step = width / n
+    step = min(width / n, 16)
     bars = []
     for i, count in enumerate(found.counts):
         tall = height * count / top
@@ -144,11 +145,11 @@ def overview(description: Description) -> Section:
         shown = (Part(name, d.parts[0].train, d.parts[0].test),)
     kinds = f", {len(d.classes)} classes" if d.classes else ""
     split = f" of split {d.split}" if len(d.parts) > 1 else ""
-    where = " (a local copy, not the published files)" if d.local_copy else ""
+    where = "a local copy, not the published files" if d.local_copy else "as published"
     facts = [
         *(rest(len(d.parts), "split") if len(shown) > 1 else []),
         f"{HELD_BACK}{split}.",
-        *([f"Source: {d.source}{where}"] if d.source else []),
+        *([f"Source: {d.source} ({where})"] if d.source else []),
         *([f"Licence: {d.licence}"] if d.licence else []),
         *([f"Citation: {d.citation}"] if d.citation else []),
         f"Fingerprint: {d.fingerprint[:16]}",
@@ -527,7 +528,8 @@ def _samples(description: Description) -> str:
             )
         head = f"<th>{kind}</th><th>text</th>"
     else:
-        photographs = bool(description.pixels and len(description.pixels.sizes) > 1)
+        found_pixels = description.pixels
+        photographs = bool(found_pixels and found_pixels.height.quantiles["max"] > SIDE)
         for name, found in strips(description):
             source = data_uri(strip(found), photographs)
             ids = escape(listed((s.id for s in found), PICTURES))
