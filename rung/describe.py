@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rung import hygiene
-from rung.dataset import Dataset, Modality, Pictures, Split, Task, decode_picture, id_hash, is_frame
+from rung.dataset import Dataset, Modality, Pictures, Split, Task, id_hash, is_frame
 from rung.errors import RungError
 
 SCHEMA = 1
@@ -58,7 +58,7 @@ class Histogram:
         clipped = inner_high > inner_low and high - low > 2 * (inner_high - inner_low)
         if clipped:
             low, high = inner_low, inner_high
-        if not (values % 1).any():
+        if not (values % 1).any() and max(-low, high) < 2**50:
             low, high = np.floor(low), np.ceil(high)
             width = max(1, int(np.ceil((high - low + 1) / BINS)))
             edges = np.arange(low - 0.5, high + width, width)
@@ -187,7 +187,7 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """What is in a data set. split: the one whose training part was looked at. notes: what was
+    """What is in a data set. split: the first, whose training part was looked at. notes: what was
     inferred, and what looks wrong. Of target, columns, texts and pixels there is what applies."""
 
     name: str
@@ -360,7 +360,7 @@ def _column(name: str, train: Any, test: Any) -> Column:
         low=low,
         median=median,
         high=high,
-        frequent=() if dates or numeric else _most(Counter(there.tolist())),
+        frequent=() if dates or numeric else _most(Counter(map(_cut, there))),
         histogram=histogram,
     )
 
@@ -461,14 +461,15 @@ def _head(encoded: bytes, name: str) -> tuple[int, int, str]:
         raise RungError(f"picture {name} can't be read: {error}") from error
 
 
-def _picture(X: Any, row: int) -> NDArray[np.uint8]:
+def _picture(dataset: Dataset, row: int) -> NDArray[np.uint8]:
     """As (height, width, 3), about SIDE pixels wide: the centre square of an encoded picture, an
     array whole, small ones enlarged pixel by pixel."""
     from PIL import Image
 
-    if isinstance(X, Pictures):
-        return decode_picture(X[row], SIDE)
-    array = np.asarray(X[row])
+    if isinstance(dataset.X, Pictures):
+        alone = np.array([row])
+        return np.asarray(dataset.X.take(alone).decode(SIDE, dataset.ids[alone])[0])
+    array = np.asarray(dataset.X[row])
     array = array[..., :3] if array.shape[2] >= 3 else np.repeat(array[..., :1], 3, axis=2)
     factor = SIDE // max(array.shape[:2])
     if factor:
@@ -503,7 +504,7 @@ def _samples(
         elif dataset.modality == "text":
             content["text"] = _cut(dataset.X[row])
         else:
-            content["picture"] = _picture(dataset.X, row)
+            content["picture"] = _picture(dataset, row)
         (target,) = _targets(dataset, np.array([row]))
         yield Sample(str(dataset.ids[row]), target, group, **content)
 

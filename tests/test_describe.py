@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import mixed, pictures, table, texts, write_table
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from samples import TREE, folder_of, jpeg, refused
 from test_cli import one_line
@@ -23,7 +25,7 @@ import rung as package
 from rung import Dataset, Split
 from rung.dataset import Pictures
 from rung.describe import BINS, Histogram, describe
-from rung.render.describe import fragment, page, render, sheet, text
+from rung.render.describe import fragment, histogram, page, render, sheet, text
 
 Rung = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -176,6 +178,17 @@ def test_histogram_counts_every_value_once() -> None:
     assert dice.edges[:2] == (0.5, 1.5)
 
 
+@given(
+    st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=50)
+    | st.lists(st.integers(-(2**62), 2**62), min_size=1, max_size=50)
+)
+def test_any_numbers_have_a_histogram(values: list[float]) -> None:
+    found = Histogram.of(np.asarray(values, np.float64))
+    assert sum(found.counts) == len(values)
+    assert list(found.edges) == sorted(found.edges)
+    assert len(histogram(found)) == len(found.counts)
+
+
 # --- Tables -----------------------------------------------------------------------------------
 
 
@@ -314,6 +327,16 @@ def test_sheet_has_a_row_for_each_class(tmp_path: Path) -> None:
     message = refused(lambda: sheet(describe(dataset), tmp_path / "sheet.jpg"))
     assert "written as .png" in message
     assert "has no pictures" in refused(lambda: sheet(describe(table()), tmp_path / "x.png"))
+
+
+def test_a_broken_picture_is_named() -> None:
+    files = [*[jpeg(9)] * 19, b"no picture"]
+    ids = [f"p{i}" for i in range(20)]
+    rows = np.arange(20)
+    split = Split("official", rows[10:], rows[:10])
+    y = ["a", "b"] * 10
+    dataset = Dataset.from_arrays(Pictures.from_bytes(files), y, ids=ids, splits=[split])
+    assert "picture p19" in refused(lambda: describe(dataset))
 
 
 @pytest.mark.parametrize("shape", [(9, 7, 1), (9, 7, 4), (90, 150, 3), (9, 7, 5)])

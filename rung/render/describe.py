@@ -101,6 +101,8 @@ def number(value: float | str | None) -> str:
     """Four digits, or all before the point; a date as it is."""
     if value is None or isinstance(value, str):
         return value or ""
+    if abs(value) >= 1e12:
+        return f"{value:.3e}"
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
 
 
@@ -230,7 +232,7 @@ def clipped(histograms: Iterable[Histogram | None]) -> list[str]:
 
 def columns(description: Description) -> Section:
     shown = description.columns[:SHOWN]
-    part = next(p for p in description.parts if p.name == description.split)
+    part = description.parts[0]
     missing = any(c.missing_train or c.missing_test for c in description.columns)
     kinds = {k: sum(c.kind == k for c in description.columns) for k in KINDS}
 
@@ -247,13 +249,13 @@ def columns(description: Description) -> Section:
         [
             Filled("column", [one_line(c.name, 30) for c in shown], 0, "left"),
             Filled("kind", [c.kind for c in shown], 5, "left"),
-            Filled("distinct", [f"{c.distinct:,}" for c in shown], 2),
-            Filled("missing", [share(c.missing_train, part.train) for c in shown], 0),
-            Filled("in test", [share(c.missing_test, part.test) for c in shown], 4),
+            Filled("distinct", [f"{c.distinct:,}" for c in shown], 4),
+            Filled("missing", [share(c.missing_train, part.train) for c in shown], 1),
+            Filled("in test", [share(c.missing_test, part.test) for c in shown], 6),
             Filled("min", [number(c.low) for c in shown], 3),
-            Filled("median", [number(c.median) for c in shown], 0),
+            Filled("median", [number(c.median) for c in shown], 2),
             Filled("max", [number(c.high) for c in shown], 3),
-            Filled("values", [histogram(c.histogram) or most(c) for c in shown], 1, "left"),
+            Filled("values", [histogram(c.histogram) or most(c) for c in shown], 0, "left"),
         ],
         [
             *rest(len(description.columns), "column"),
@@ -300,7 +302,7 @@ def pixels(description: Description) -> list[Section]:
     found = description.pixels
     if found is None:
         return []
-    part = next(p for p in description.parts if p.name == description.split)
+    part = description.parts[0]
     modes = ", ".join(f"{c.value} {percent(c.count / part.train)}" for c in found.modes)
     sizes = f"All are {found.sizes[0].value} pixels."
     shown = {"brightness": found.brightness}
