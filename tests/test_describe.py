@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -70,7 +70,9 @@ class Reader(HTMLParser):
         self.seen.append(data)
 
 
-def hidden_test(X: object, y: list[object], n_test: int, **options: object) -> Dataset:
+def hidden_test(
+    X: object, y: Sequence[object] | np.ndarray, n_test: int, **options: object
+) -> Dataset:
     """The last rows are tested."""
     rows = np.arange(len(y))
     split = Split("official", rows[:-n_test], rows[-n_test:])
@@ -137,14 +139,34 @@ def test_classes_and_targets_are_counted(dataset: Dataset) -> None:
         assert sum(found.target.histogram.counts) == len(y)
 
 
-def test_the_test_part_changes_counts_alone() -> None:
+def other_test_part(kind: str) -> tuple[object, object]:
+    """Features of 60 rows, and the same with the last 20 others."""
     rng = np.random.default_rng(0)
-    base = pd.DataFrame({"a": rng.normal(size=60), "b": rng.choice(["x", "y"], 60)})
-    other = base.copy()
+    if kind == "texts":
+        X = np.array([f"one {i}" for i in range(60)], object)
+        return X, np.append(X[:40], [f"a much longer text, {i}" for i in range(20)])
+    if kind == "pictures":
+        pixels = rng.integers(0, 99, (60, 8, 8), dtype=np.uint8)
+        return pixels, np.concatenate([pixels[:40], 255 - pixels[40:]])
+    frame = pd.DataFrame({"a": rng.normal(size=60), "b": rng.choice(["x", "y"], 60)})
+    other = frame.copy()
     other.loc[40:, "a"] = 1e6
     other.loc[40:, "b"] = "only tested"
-    y = ["yes", "no"] * 30
-    one, two = (describe(hidden_test(X, y, 20)).as_dict() for X in (base, other))
+    return frame, other
+
+
+@pytest.mark.parametrize("kind", ["table", "texts", "pictures"])
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_other_test_examples_change_nothing_but_counts(kind: str, task: str) -> None:
+    y = np.arange(60.0) % 2
+    one, two = (
+        describe(hidden_test(X, end, 20, task=task)).as_dict()
+        for X, end in zip(
+            other_test_part(kind),
+            (y, y if task == "classification" else np.where(np.arange(60) < 40, y, 1e6)),
+            strict=True,
+        )
+    )
     for plain in (one, two):
         # The fingerprint is that of all rows, and duplicates are counted across the parts.
         plain.pop("fingerprint")
@@ -261,6 +283,22 @@ def test_many_columns_classes_and_splits_are_cut_short() -> None:
     shown = text(describe(Dataset.from_table(frame, splits=3)))
     assert "00 to 02, each" in shown
     assert "training part of split 00" in shown
+
+
+@EACH
+def test_it_fits_a_narrow_terminal(dataset: Dataset) -> None:
+    plain = re.sub("\x1b.*?m", "", text(describe(dataset), 60))
+    assert max(map(len, plain.splitlines())) <= 60
+
+
+def test_of_wide_columns_the_widest_is_cut() -> None:
+    words = [" ".join(f"{c}{i}{j}" * 3 for j in range(8)) for c in "ab" for i in range(20)]
+    names = ["politics.misc"] * 20 + ["sport.hockey"] * 20
+    found = describe(Dataset.from_arrays(words, names, modality="text"))
+    plain = re.sub("\x1b.*?m", "", text(found, 80))
+    assert len(re.findall("^politics.misc  ", plain, re.MULTILINE)) >= 3
+    assert len(re.findall("^sport.hockey   ", plain, re.MULTILINE)) >= 3
+    assert "…" in plain
 
 
 # --- Texts ------------------------------------------------------------------------------------
