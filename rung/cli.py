@@ -157,7 +157,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add_run(publish, "a benchmark or a data set (quick)")
     publish.add_argument("--to", type=Path, metavar="DIR", help="(results/ of the suite)")
-    data = add("data", "use your own copy of a data set; list its examples", "rung data ids digits")
+    data = add(
+        "data",
+        "look at a data set; use your own copy of it; list its examples",
+        "rung data ids digits",
+    )
     actions = data.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, text in (
         ("add", "use a file or folder of yours as this data set's archive"),
@@ -169,6 +173,28 @@ def parser() -> argparse.ArgumentParser:
         action.add_argument("--suite", action="append", default=[], help=argparse.SUPPRESS)
         if name == "add":
             action.add_argument("path", type=Path, metavar="FILE_OR_FOLDER")
+    text = "look at a data set: classes, columns, lengths or sizes, samples, what looks wrong"
+    describe = actions.add_parser(
+        "describe",
+        help=text,
+        description=text[0].upper() + text[1:] + ". The test part is only counted.",
+        epilog="example: rung data describe house.csv --target price --html house.html",
+    )
+    describe.add_argument("name", metavar="NAME_OR_PATH", help="as `rung run` takes it")
+    describe.add_argument("--suite", action="append", default=[], help=argparse.SUPPRESS)
+    add_own(describe)
+    describe.add_argument(
+        "--format",
+        choices=("table", "markdown", "json", "html"),
+        default="table",
+        help="what is printed (table)",
+    )
+    describe.add_argument(
+        "--html", metavar="FILE", type=Path, help="write a page too, pictures and charts in it"
+    )
+    describe.add_argument(
+        "--sheet", metavar="FILE", type=Path, help="write the sample pictures too, .png"
+    )
     return top
 
 
@@ -274,17 +300,31 @@ def found(name: str, arguments: argparse.Namespace) -> Benchmark | Dataset:
     """The benchmark of that name, or the data set in a file or folder of the user's own."""
     from rung import ladder
 
-    said = {option: getattr(arguments, option, None) for option in OWN}
-    given = {option: value for option, value in said.items() if value not in (None, False)}
     if arguments.command == "run" and ladder.is_path(name):
-        from rung import own
-
-        return own.load(name, **given)
+        return own_data(name, arguments)
     benchmark = ladder.find(name)
-    if given:
-        option = next(iter(given)).replace("_", "-")
-        raise RungError(f"--{option} is for data of your own; {name} has all of it declared")
+    nothing_said(name, arguments)
     return benchmark
+
+
+def said(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The options that say something of data of the user's own."""
+    found = {option: getattr(arguments, option, None) for option in OWN}
+    return {option: value for option, value in found.items() if value not in (None, False)}
+
+
+def own_data(path: str, arguments: argparse.Namespace) -> Dataset:
+    from rung import own
+
+    return own.load(path, **said(arguments))
+
+
+def nothing_said(name: str, arguments: argparse.Namespace) -> None:
+    """Raises RungError for an option that only data of the user's own can have."""
+    for option in said(arguments):
+        raise RungError(
+            f"--{option.replace('_', '-')} is for data of your own; {name} has all of it declared"
+        )
 
 
 def climb(arguments: argparse.Namespace) -> list[Any]:
@@ -393,6 +433,8 @@ def publish(arguments: argparse.Namespace) -> int:
 def data(arguments: argparse.Namespace) -> int:
     from rung import suite
 
+    if arguments.action == "describe":
+        return describe(arguments)
     entry = suite.get("datasets", arguments.name)
     if arguments.action == "ids":
         dataset = suite.load(arguments.name)
@@ -408,6 +450,29 @@ def data(arguments: argparse.Namespace) -> int:
     added = sources.add_local(arguments.name, entry.load(), arguments.path)
     kind = "local copy" if added.local_copy else "the official archive"
     print(f"{added.name}: {len(added):,} examples, {kind}, fingerprint {added.fingerprint[:8]}")
+    return DONE
+
+
+def describe(arguments: argparse.Namespace) -> int:
+    from rung import ladder, suite
+    from rung.render import describe
+
+    name = arguments.name
+    if ladder.is_path(name):
+        dataset = own_data(name, arguments)
+    else:
+        suite.get("datasets", name)
+        nothing_said(name, arguments)
+        dataset = suite.load(name)
+    found = dataset.describe()
+    # Before anything is printed, so that a file that can't be written is one line.
+    if arguments.sheet is not None:
+        describe.sheet(found, arguments.sheet)
+    if arguments.html is not None:
+        describe.write(arguments.html, describe.page(found).encode())
+    print(describe.render(found, arguments.format, terminal_width()))
+    for path in filter(None, (arguments.sheet, arguments.html)):
+        print(f"rung: wrote {path}", file=sys.stderr)
     return DONE
 
 

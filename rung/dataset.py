@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from rung.describe import Description
+
 Task = Literal["classification", "regression"]
 Modality = Literal["image", "text", "tabular"]
 
@@ -145,6 +147,8 @@ class Dataset:
     local_copy: bool = False
     # What was inferred and what looks wrong, a line each; they stand above the board.
     notes: tuple[str, ...] = ()
+    # The names of the features of a table; () for an array, whose columns have none.
+    columns: tuple[str, ...] = ()
     fingerprint: str = field(default="")
 
     def __post_init__(self) -> None:
@@ -172,6 +176,15 @@ class Dataset:
         return dataclasses.replace(
             self, X=take(self.X, rows), y=np.asarray(self.y[rows]), ids=self.ids[rows], splits=()
         )
+
+    def describe(self) -> Description:
+        """What is in it: classes, columns, lengths or sizes, samples; a page in a notebook.
+
+        The test part is only counted; all else comes from the training part of the first split.
+        """
+        from rung.describe import describe
+
+        return describe(self)
 
     def verified(self) -> Dataset:
         """Itself, if the content still has the fingerprint it was made with."""
@@ -273,10 +286,13 @@ class Dataset:
             task = "regression" if fractions else "classification"
         if isinstance(features, np.ndarray) and features.ndim == 3:
             features = features[..., None]
+        columns: tuple[str, ...] = ()
         modality = modality or _modality(features)
         if modality == "text":
             features = texts(features, name)
         elif modality == "tabular":
+            if is_frame(X):
+                columns = tuple(map(str, features.columns))
             features = typed(X, name) if is_frame(X) else numeric(features, name)
         names = (
             np.asarray(ids, dtype=np.str_)
@@ -296,6 +312,7 @@ class Dataset:
             modality=modality,
             splits=parts,
             classes=labels,
+            columns=columns,
             **metadata,
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rung.dataset import Dataset
+from rung.dataset import Dataset, take
 from rung.errors import listed
 
 
@@ -96,6 +96,22 @@ def of_splits(dataset: Dataset) -> list[str]:
         f"Warning: {sum(shared):,} of the {tested:,} test rows"
         f"{' (of all splits)' if len(shared) > 1 else ''} have the same features as a training "
         "row: duplicates make a score too good."
+    ]
+
+
+def of_rows(dataset: Dataset, rows: NDArray[np.int64]) -> list[str]:
+    """How many of these rows have the features of another one, and how many its target not."""
+    import pandas as pd
+
+    same = pd.Series(dataset.y[rows]).groupby(row_hashes(take(dataset.X, rows)))
+    repeated = same.transform("size") > 1
+    if not repeated.any():
+        return []
+    torn = int((same.transform("nunique") > 1).sum())
+    against = f", {torn:,} of them with another target: nobody can get all of these right"
+    return [
+        f"Warning: {int(repeated.sum()):,} of the {len(rows):,} training rows have the same "
+        f"features as another training row{against if torn else ''}."
     ]
 
 

@@ -146,7 +146,11 @@ class ScikitLearn(Source):
         if self.loader not in known:
             raise unknown("scikit-learn data set", self.loader, known)
         bunch = getattr(datasets, f"load_{self.loader}")(**self.options)
-        X = bunch.data
+        X: Any = bunch.data
+        if self.modality == "tabular" and "feature_names" in bunch:
+            import pandas as pd
+
+            X = pd.DataFrame(X, columns=bunch.feature_names)
         if self.modality == "image":  # digits: grey values from 0 to 16
             X = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
         classes = [str(c) for c in bunch.target_names] if "target_names" in bunch else None

@@ -41,7 +41,8 @@ class Section:
 
 
 def text(section: Section, width: int | None) -> str:
-    """For a terminal of that width, or None. Columns that don't fit are left out, none is cut."""
+    """For a terminal of that width, or None. Columns that don't fit are left out; of the last three
+    the widest are cut."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -51,9 +52,13 @@ def text(section: Section, width: int | None) -> str:
         if sum(max(len(c.title), *map(len, c.cells)) + 2 for c in shown) <= (width or WIDE):
             break
         shown.remove(max(shown, key=lambda c: c.priority))
+    widths = [max(len(c.title), *map(len, c.cells)) for c in shown]
+    widest = max(widths, default=0)
+    while sum(min(w, widest) + 2 for w in widths) - 2 > (width or WIDE) and widest > 8:
+        widest -= 1
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in shown:
-        table.add_column(column.title, justify=column.justify, no_wrap=True)
+        table.add_column(column.title, justify=column.justify, no_wrap=True, max_width=widest)
     for line in zip(*(c.cells for c in shown), strict=True):
         table.add_row(*map(escape, line))
     out = io.StringIO()
