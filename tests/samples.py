@@ -80,7 +80,12 @@ def md5(content: bytes) -> str:
     return hashlib.md5(content).hexdigest()
 
 
-ARCHIVE = gzip.compress(tar_bytes(TREE), mtime=0)
+def gzipped(content: bytes) -> bytes:
+    """Without the time of day, so that what is made twice is the same twice."""
+    return gzip.compress(content, mtime=0)
+
+
+ARCHIVE = gzipped(tar_bytes(TREE))
 
 
 def published(url: str, content: bytes = ARCHIVE) -> ImageFolder:
@@ -106,7 +111,7 @@ def idx_source(folder: Path, **changed: bytes) -> Idx:
     """Writes four files, some of them changed, and declares them with their md5."""
     archives = []
     for name, array in idx_arrays().items():
-        content = changed.get(name.replace("-", "_")[:-3]) or gzip.compress(idx(array))
+        content = changed.get(name.replace("-", "_")[:-3]) or gzipped(idx(array))
         save(folder / name, content)
         archives.append(Archive(f"http://127.0.0.1:9/{name}", md5(content)))
     return Idx(title="Clothes", archives=archives, classes=["shirt", "shoe"], max_bytes=10_000)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import os
 import tarfile
 from pathlib import Path
@@ -13,7 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import TREE, folder_of, idx, refused, save, tar_bytes, zip_bytes
+from samples import TREE, folder_of, gzipped, idx, refused, save, tar_bytes, zip_bytes
 
 from rung.archives import listing, members, read_frame, read_idx, read_parquet
 from rung.errors import RungError
@@ -79,7 +78,7 @@ def entry(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
     ids=lambda info: info.name,
 )
 def test_members_that_are_no_plain_files_inside(tmp_path: Path, extra: tarfile.TarInfo) -> None:
-    path = save(tmp_path / "a.tgz", gzip.compress(tar_bytes(TREE, extra=extra)))
+    path = save(tmp_path / "a.tgz", gzipped(tar_bytes(TREE, extra=extra)))
     message = refused(lambda: read(path))
     assert str(path) in message
     assert extra.name in message or repr(extra.name) in message
@@ -97,7 +96,7 @@ def test_zip_with_a_link_or_a_path_outside(tmp_path: Path) -> None:
 def test_truncated_archive(tmp_path: Path, kind: str, share: float) -> None:
     whole = {
         "tar": tar_bytes(TREE).rstrip(b"\0"),  # without the blocks that mark its end
-        "tgz": gzip.compress(tar_bytes(TREE)),
+        "tgz": gzipped(tar_bytes(TREE)),
         "zip": zip_bytes(TREE),
     }[kind]
     path = save(tmp_path / f"a.{kind}", whole[: int(share * len(whole))])
@@ -115,13 +114,13 @@ def test_tar_cut_between_two_members_is_truncated(tmp_path: Path) -> None:
 
 
 def test_gzip_with_a_wrong_sum(tmp_path: Path) -> None:
-    whole = bytearray(gzip.compress(tar_bytes(TREE)))
+    whole = bytearray(gzipped(tar_bytes(TREE)))
     whole[-6] ^= 1
     path = save(tmp_path / "a.tgz", bytes(whole))
     assert "CRC" in refused(lambda: read(path))
 
 
-PACKED = {"tar": tar_bytes(TREE), "tgz": gzip.compress(tar_bytes(TREE)), "zip": zip_bytes(TREE)}
+PACKED = {"tar": tar_bytes(TREE), "tgz": gzipped(tar_bytes(TREE)), "zip": zip_bytes(TREE)}
 
 
 @settings(max_examples=150, deadline=None)
@@ -146,7 +145,7 @@ BOMB = {**TREE, "photos/notes.txt": b"\0" * 3_000_000}
 def test_decompression_bomb(tmp_path: Path, kind: str) -> None:
     bomb = {**TREE, "photos/train/cat/bomb.JPEG": b"\0" * 3_000_000}
     path = {
-        "tgz": lambda: save(tmp_path / "a.tgz", gzip.compress(tar_bytes(bomb))),
+        "tgz": lambda: save(tmp_path / "a.tgz", gzipped(tar_bytes(bomb))),
         "zip": lambda: save(tmp_path / "a.zip", zip_bytes(bomb)),
         "folder": lambda: folder_of(bomb, tmp_path / "f"),
     }[kind]()
@@ -157,7 +156,7 @@ def test_decompression_bomb(tmp_path: Path, kind: str) -> None:
 
 
 def test_what_tar_skips_counts_too(tmp_path: Path) -> None:
-    path = save(tmp_path / "a.tgz", gzip.compress(tar_bytes(BOMB)))
+    path = save(tmp_path / "a.tgz", gzipped(tar_bytes(BOMB)))
     assert "1,000,000" in refused(lambda: read(path, max_bytes=1_000_000))
     assert len(read(path, max_bytes=4_000_000)) == len(TREE)
 
@@ -178,14 +177,14 @@ def test_sizes_that_tar_headers_only_claim(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (gzip.compress(b"\0\0\x0d\x01"), "no idx file"),
-        (gzip.compress(b"\0\0\x08\x03\0\0"), "truncated"),
-        (gzip.compress(idx(np.zeros((8, 5, 4)))[:-1]), "and it holds 159"),
-        (gzip.compress(idx(np.zeros((8, 5, 4))) + b"x"), "and it holds more"),
-        (gzip.compress(idx(np.zeros((8, 50, 40)))), "left of what is declared"),
-        (gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12), "left of what is declared"),
-        (gzip.compress(idx(np.zeros((8, 5, 4))))[:-9], "truncated or damaged"),
-        (gzip.compress(idx(np.zeros((8, 5, 4))) + b"\0" * 10**6), "holds more"),
+        (gzipped(b"\0\0\x0d\x01"), "no idx file"),
+        (gzipped(b"\0\0\x08\x03\0\0"), "truncated"),
+        (gzipped(idx(np.zeros((8, 5, 4)))[:-1]), "and it holds 159"),
+        (gzipped(idx(np.zeros((8, 5, 4))) + b"x"), "and it holds more"),
+        (gzipped(idx(np.zeros((8, 50, 40)))), "left of what is declared"),
+        (gzipped(b"\0\0\x08\x03" + b"\xff" * 12), "left of what is declared"),
+        (gzipped(idx(np.zeros((8, 5, 4))))[:-9], "truncated or damaged"),
+        (gzipped(idx(np.zeros((8, 5, 4))) + b"\0" * 10**6), "holds more"),
     ],
 )
 def test_idx_refused(tmp_path: Path, content: bytes, says: str) -> None:
@@ -204,7 +203,7 @@ def test_table_refused(tmp_path: Path) -> None:
     assert "declared 100 bytes" in refused(lambda: read_frame(good, 100))
     empty = save(tmp_path / "e.csv", b"")
     assert f"{empty} can't be read as a table" in refused(lambda: read_frame(empty, 10**6))
-    half = save(tmp_path / "h.csv.gz", gzip.compress(good.read_bytes())[:-20])
+    half = save(tmp_path / "h.csv.gz", gzipped(good.read_bytes())[:-20])
     assert f"{half} is truncated or damaged" in refused(lambda: read_frame(half, 10**6))
     cut = save(tmp_path / "cut.parquet", (tmp_path / "t.parquet").read_bytes()[:-10])
     assert f"{cut} is no parquet file" in refused(lambda: read_frame(cut, 10**6))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import struct
 import warnings
@@ -20,6 +19,7 @@ from samples import (
     ARCHIVE,
     TREE,
     folder_of,
+    gzipped,
     idx,
     idx_arrays,
     idx_source,
@@ -72,7 +72,7 @@ def test_image_folder_is_the_same_data_set_however_it_is_packed(tmp_path: Path, 
     make: dict[str, Callable[[], Path]] = {
         "folder": lambda: folder_of(TREE, tmp_path / "f"),
         "tar": lambda: save(tmp_path / "a.tar", tar_bytes(dict(reversed(TREE.items())))),
-        "tgz": lambda: save(tmp_path / "a.tgz", gzip.compress(tar_bytes(TREE))),
+        "tgz": lambda: save(tmp_path / "a.tgz", gzipped(tar_bytes(TREE))),
         "zip": lambda: save(tmp_path / "a.zip", zip_bytes(TREE)),
     }
     dataset = photos(make[kind](), classes={"dog": "hound", "cat": "feline"})
@@ -122,7 +122,7 @@ def test_hidden_files_and_files_elsewhere_are_left_out(tmp_path: Path) -> None:
 def test_unreadable_picture_is_named(tmp_path: Path, bad: bytes, packed: bool) -> None:
     files = {**TREE, "photos/val/dog/1.JPEG": bad}
     path = (
-        save(tmp_path / "a.tgz", gzip.compress(tar_bytes(files)))
+        save(tmp_path / "a.tgz", gzipped(tar_bytes(files)))
         if packed
         else folder_of(files, tmp_path / "f")
     )
@@ -145,7 +145,7 @@ def test_absurd_pixel_count_is_refused(tmp_path: Path) -> None:
 
 
 def test_archive_that_is_cut_or_holds_more_than_declared(tmp_path: Path) -> None:
-    whole = gzip.compress(tar_bytes(TREE))
+    whole = gzipped(tar_bytes(TREE))
     cut = save(tmp_path / "cut.tgz", whole[:-50])
     assert f"{cut} is truncated or damaged" in refused(lambda: photos(cut))
     path = save(tmp_path / "a.tgz", whole)
@@ -206,11 +206,11 @@ def test_idx(data: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "says"),
     [
-        ("train_images", gzip.compress(idx(np.zeros((8, 5, 4))))[:-9], "truncated or damaged"),
-        ("test_images", gzip.compress(idx(np.zeros((4, 60, 41)))), "9,832 are left of what"),
-        ("train_labels", gzip.compress(idx(np.arange(7) % 2)), "don't belong together"),
-        ("test_images", gzip.compress(idx(np.zeros((4, 5, 5)))), "differ in size"),
-        ("test_labels", gzip.compress(idx(np.arange(4))), "labels run from 0 to 3"),
+        ("train_images", gzipped(idx(np.zeros((8, 5, 4))))[:-9], "truncated or damaged"),
+        ("test_images", gzipped(idx(np.zeros((4, 60, 41)))), "9,832 are left of what"),
+        ("train_labels", gzipped(idx(np.arange(7) % 2)), "don't belong together"),
+        ("test_images", gzipped(idx(np.zeros((4, 5, 5)))), "differ in size"),
+        ("test_labels", gzipped(idx(np.arange(4))), "labels run from 0 to 3"),
     ],
 )
 def test_idx_refused(data: Path, file: str, content: bytes, says: str) -> None:
@@ -389,7 +389,7 @@ NEWS = {
 def test_text_folder(tmp_path: Path, packed: bool) -> None:
     path = tmp_path / "n"
     if packed:
-        save(path, gzip.compress(tar_bytes(NEWS)))
+        save(path, gzipped(tar_bytes(NEWS)))
     else:
         folder_of({**NEWS, "20news-bydate-train/sci.med/.hidden": b"x"}, path)
     source = TextFolder(title="News", path="n", encoding="latin-1")
@@ -409,7 +409,7 @@ def test_text_folder(tmp_path: Path, packed: bool) -> None:
 
 def test_text_lines_with_the_label_in_front(tmp_path: Path) -> None:
     text = "ham\tOk lar...\nspam\tWin\ta prize\u2028now\n\nham\tso\r\nspam\tfree " * 3
-    save(tmp_path / "s.tsv.gz", gzip.compress(text.encode()))
+    save(tmp_path / "s.tsv.gz", gzipped(text.encode()))
     dataset = TextLines(title="S", path="s.tsv.gz", test_size=4).load("s", tmp_path)
     assert dataset.classes == ("ham", "spam")
     assert dataset.X[:3].tolist() == ["Ok lar...", "Win\ta prize\u2028now", "so"]
@@ -685,7 +685,7 @@ def test_own_copy_of_several_files_is_a_folder(tmp_path: Path) -> None:
     assert not add_local("clothes", source, tmp_path / "c").local_copy
     assert not source.load("clothes", ".").local_copy
     labels = idx(1 - idx_arrays()["test-labels.gz"])
-    save(tmp_path / "c" / "test-labels.gz", gzip.compress(labels))
+    save(tmp_path / "c" / "test-labels.gz", gzipped(labels))
     changed = source.load("clothes", ".")  # noticed although it was registered as the official one
     assert changed.local_copy
     assert changed.y[8:].tolist() == [1, 0, 1, 0]
