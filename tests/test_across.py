@@ -449,7 +449,7 @@ def test_command_compares_what_is_published(rung: Rung, tmp_path: Path) -> None:
     page = json.loads(done.stdout)
     assert page["benchmark"] == "quick"
     assert {d["dataset"] for d in page["datasets"]} == {
-        "imagenette_mini", "digits", "breast_cancer", "diabetes",
+        "imagenette_mini", "digits", "breast_cancer", "diabetes", "sms_spam",
     }  # fmt: skip
     assert page["rows"][-1]["rung"] == "random"
     assert "convnet" in {r["rung"] for r in page["left_out"]}
