@@ -184,9 +184,7 @@ class Board:
         order = sorted(range(len(rows)), key=lambda i: -sign * rows[i].score.estimate)
         family = intervals.compare([tables[i] for i in order], level)
         ranked = standing([rows[i] for i in order], sign, family)
-        spread = None
-        if len(ranked) > 1 and ranked[0].below is not None:
-            spread = intervals.minimum_detectable_difference(ranked[0].below)
+        spread = family.minimum_detectable_difference(0, 1) if len(ranked) > 1 else None
         return cls(
             dataset=first.dataset,
             metric=deciding,

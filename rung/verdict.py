@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -162,10 +162,9 @@ def judge(
     """
     sign = 1.0 if metric.greater_is_better else -1.0
 
-    def difference(rival: Rival, at: float) -> Interval:
-        return intervals.difference_interval(sign * values, sign * rival.values, at)
-
-    found = [difference(rival, level) for rival in rivals]
+    found = [
+        intervals.difference_interval(sign * values, sign * rival.values, level) for rival in rivals
+    ]
     p_values = [1.0 if d.p_value is None else d.p_value for d in found]
     comparisons = tuple(
         Comparison(
@@ -176,7 +175,7 @@ def judge(
             p,
             intervals.verdict(found[i].estimate, p, level),
             intervals.minimum_detectable_difference(
-                difference(rival, holm_level(p_values, i, level))
+                replace(found[i], level=intervals.holm_level(p_values, i, level))
             ),
         )
         for i, (rival, p) in enumerate(zip(rivals, intervals.holm(p_values), strict=True))
@@ -194,11 +193,3 @@ def judge(
         rank_high=1 + len(verdicts) - verdicts.count("beats"),
         comparisons=comparisons,
     )
-
-
-def holm_level(p_values: Sequence[float], index: int, level: float) -> float:
-    """The level at which Holm's method tests one comparison, with the others as they are."""
-    others = [p for i, p in enumerate(p_values) if i != index]
-    # As if it came last: then those that stay significant no longer count in its correction.
-    significant = sum(p < 1 - level for p in intervals.holm([*others, 1.0])[:-1])
-    return 1 - (1 - level) / (len(p_values) - significant)

@@ -318,6 +318,19 @@ def test_family_mirrors_and_agrees_with_its_pairs() -> None:
     assert family.letters() == ["a", "b", "b"]
 
 
+def test_difference_that_a_family_would_see() -> None:
+    rng = np.random.default_rng(0)
+    tables = [(rng.random((3, 300)) < p).astype(float) for p in (0.8, 0.79, 0.78)]
+    two = compare(tables[:2])
+    difference = two.differences[0][1]
+    assert difference is not None
+    plain = minimum_detectable_difference(difference)
+    assert two.minimum_detectable_difference(0, 1) == plain
+    assert two.minimum_detectable_difference(1, 0) == pytest.approx(plain)
+    # Three ties: each is tested at a third of the level, and only more is seen.
+    assert compare(tables).minimum_detectable_difference(0, 1) > 1.1 * plain
+
+
 @pytest.mark.parametrize(
     ("difference", "p_value", "word"),
     [(0.1, 0.01, "beats"), (-0.1, 0.01, "loses to"), (0.1, 0.06, "tie")],

@@ -16,11 +16,17 @@ from numpy.typing import NDArray
 from test_board import DATASET, N, outcome, outcomes
 
 from rung import Board, RungError, Verdict
-from rung.intervals import difference_interval, holm, minimum_detectable_difference, score_interval
+from rung.intervals import (
+    difference_interval,
+    holm,
+    holm_level,
+    minimum_detectable_difference,
+    score_interval,
+)
 from rung.metrics import METRICS
 from rung.render.verdict import render
 from rung.trial import Outcome
-from rung.verdict import Rival, holm_level, judge
+from rung.verdict import Rival, judge
 
 ACCURACY, RMSE = METRICS["accuracy"], METRICS["rmse"]
 

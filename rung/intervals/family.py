@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rung.intervals.crossed import Summary, difference_interval
+from rung.intervals.crossed import (
+    Summary,
+    difference_interval,
+    minimum_detectable_difference,
+)
 from rung.intervals.interval import Interval
 from rung.intervals.resampled import Resampled
 
@@ -25,6 +29,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
         running = max(running, min(1.0, (len(p_values) - place) * p_values[index]))
         adjusted[index] = running
     return [float(p) for p in adjusted]
+
+
+def holm_level(p_values: Sequence[float], index: int, level: float) -> float:
+    """The level at which Holm's method tests one comparison, with the others as they are."""
+    others = [p for i, p in enumerate(p_values) if i != index]
+    # As if it came last: then those that stay significant no longer count in its correction.
+    significant = sum(p < 1 - level for p in holm([*others, 1.0])[:-1])
+    return 1 - (1 - level) / (len(p_values) - significant)
 
 
 def verdict(difference: float, p_value: float, level: float = 0.95) -> Verdict:
@@ -63,6 +75,18 @@ class Family:
         beats = self.beats()
         k = len(beats)
         return [(int(1 + beats[:, i].sum()), int(k - beats[i].sum())) for i in range(k)]
+
+    def minimum_detectable_difference(self, i: int, j: int) -> float:
+        """What would be seen between two entries with 80 % power, Holm's correction included."""
+        pairs = [
+            (a, b) for a in range(len(self.p_values)) for b in range(a + 1, len(self.p_values))
+        ]
+        raw = [d.p_value or 0.0 for a, b in pairs if (d := self.differences[a][b]) is not None]
+        found = self.differences[i][j]
+        if found is None:
+            raise ValueError("an entry does not differ from itself")
+        level = holm_level(raw, pairs.index((min(i, j), max(i, j))), self.level)
+        return minimum_detectable_difference(replace(found, level=level))
 
     def letters(self) -> list[str]:
         return letters(self.beats() | self.beats().T)

@@ -198,7 +198,7 @@ def facts(board: Board) -> list[str]:
     if spread is not None:
         lines.append(
             f"A difference of about {size(spread, board.metric)} between the first two would be seen "
-            f"with {100 * POWER:g} % power."
+            f"with {100 * POWER:g} % power (Holm's correction included)."
         )
     level = f"{100 * board.level:g} %"
     if board.n_splits == 1:
