@@ -34,13 +34,13 @@ class Answers:
             float(np.mean([len(o.ids) for o in group])),
         )
 
-    def table(self, metric: Metric, sign: float = 1.0) -> Summary | Resampled | None:
-        """What the intervals take, times sign: values over one test part, or scores over splits.
+    def table(self, metric: Metric) -> Summary | Resampled | None:
+        """What the intervals take: values over one test part, or scores over splits.
 
         None where the predictions don't have what the metric needs.
         """
         values = [metric.values(p) for p in self.predictions]
-        known = [sign * v for v in values if v is not None]
+        known = [v for v in values if v is not None]
         if len(known) < len(values):
             return None
         if len(known) == 1:

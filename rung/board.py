@@ -30,7 +30,8 @@ class Row:
     """One rung on the board. Without predictions (it failed, or can't run here) there is only a
     status. scores: by metric, the one that decides the rank first. group: letters; rows that share
     one can't be told apart. below: the difference from the row below, better is positive;
-    below_p_holm: its p-value, adjusted over all pairs of rows. fit_s: seconds, the mean over seeds; predict_s: for 1,000 examples.
+    below_p_holm: its p-value, adjusted over all pairs of rows. fit_s: seconds, the mean over seeds;
+    predict_s: for 1,000 examples.
     """
 
     rung: str
@@ -172,12 +173,14 @@ class Board:
                 unranked.append(row)
                 continue
             said = Answers.of(group)
-            table = said.table(deciding, sign)
+            table = said.table(deciding)
             if table is None:
                 unranked.append(replace(row, status=f"has no {deciding.title}"))
                 continue
-            rows.append(replace(row, scores=said.scores([deciding, *declared], level)))
-            tables.append(table)
+            others = [m for m in declared if m is not deciding]
+            score = intervals.score_interval(table, level, deciding.scale)
+            rows.append(replace(row, scores={deciding.name: score, **said.scores(others, level)}))
+            tables.append(table if sign > 0 else -table)
             kept.append(said)
         if metric is not None and not rows:
             raise RungError(f"{first.dataset['name']}: no rung here has the metric {metric}")

@@ -50,8 +50,7 @@ def across(where: Path, name: str, level: float = 0.95) -> Across:
 
     Raises RungError that names what is not published, and how to publish it.
     """
-    if not 0 < level < 1:
-        raise RungError(f"--level {level}: say a number between 0 and 1, such as 0.95")
+    ladder.check_level(level)
     benchmark: Benchmark = suite.get("benchmarks", name).load()
     there = results.datasets(where)
     missing = [dataset for dataset in benchmark.datasets if dataset not in there]

@@ -161,10 +161,8 @@ def judge(
     significantly worse.
     """
     sign = 1.0 if metric.greater_is_better else -1.0
-
-    found = [
-        intervals.difference_interval(sign * values, sign * rival.values, level) for rival in rivals
-    ]
+    mine = intervals.Summary.of(sign * values)
+    found = [intervals.difference_interval(mine, sign * rival.values, level) for rival in rivals]
     p_values = [1.0 if d.p_value is None else d.p_value for d in found]
     comparisons = tuple(
         Comparison(

@@ -10,6 +10,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from rung.intervals import (
+    Summary,
     compare,
     difference_interval,
     holm,
@@ -261,6 +262,15 @@ def test_pairing_sees_what_two_intervals_would_miss() -> None:
     low, high = score_interval(a), score_interval(b)
     assert low.low < high.high  # they overlap
     assert difference_interval(a, b).p_value < 1e-6
+
+
+@given(answers)
+def test_negative_summary_is_that_of_the_negative_values(v: np.ndarray) -> None:
+    one, other = -Summary.of(v), Summary.of(-v)
+    assert one.by_example.tolist() == other.by_example.tolist()
+    assert one.by_seed.tolist() == other.by_seed.tolist()
+    assert one.ms_residual == pytest.approx(other.ms_residual)
+    assert one.proportion == other.proportion
 
 
 def test_difference_needs_the_same_examples() -> None:

@@ -58,6 +58,11 @@ class Summary:
             ms_residual = float(np.vdot(residual, residual)) / ((n_seeds - 1) * (n - 1))
         return cls(by_example, by_seed, ms_residual, bool(((table == 0) | (table == 1)).all()))
 
+    def __neg__(self) -> Summary:
+        """Of the negative values, which are 0 or 1 only where all are 0."""
+        zero = self.proportion and not self.by_example.any()
+        return Summary(-self.by_example, -self.by_seed, self.ms_residual, zero)
+
     @property
     def n(self) -> int:
         return len(self.by_example)

@@ -30,6 +30,9 @@ class Resampled:
     n_train: float
     n_test: float
 
+    def __neg__(self) -> Resampled:
+        return Resampled(-self.scores, self.n_train, self.n_test)
+
     def interval(self, level: float, scale: Scale = "identity") -> Interval:
         return resampled_interval(self.scores, self.n_train, self.n_test, level, scale)
 
