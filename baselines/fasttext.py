@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import Counter
+from math import log
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -22,20 +23,19 @@ from rung.dataset import Dataset, texts
 
 TOKEN = re.compile(r"\w+|[^\w\s]")  # those of the other text features
 LABEL = "=label="  # what labels begin with in fastText's file; no token can look like it
-COMMON = 0.05  # words that a larger share of the texts have do not count in long ones
 FEWEST = 20  # with fewer rows of some class there are too few to hold out
 
 
 class FastTextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """fastText's supervised model, on one thread, so that it repeats exactly.
 
-    X: (n,) strings. long: whether texts are taken as long ones. The mean of all words of those is
-    that of the most common ones, so a word counts once, words that many texts have do not count,
-    and each class is learnt against the rest at twice the learning rate; "auto" takes what
-    predicts a tenth of the training rows better, by a model that was not fitted to them. On the
-    same rows a temperature is found, as fastText's own probabilities are too sure of themselves.
+    X: (n,) strings. weighted: whether a word counts as often as its TF-IDF weight says, which is
+    for long texts, as the mean of all their words is that of the most common ones; each class is
+    then learnt against the rest, at twice the learning rate. "auto" takes what predicts a tenth
+    of the training rows better, by a model that was not fitted to them. On the same rows a
+    temperature is found, as fastText's own probabilities are too sure of themselves.
     buckets: how many vectors pairs of words are hashed to.
-    After fit: classes_, long_, temperature_.
+    After fit: classes_, weighted_, temperature_.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class FastTextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         word_ngrams: int = 2,
         dimensions: int = 20,
         buckets: int = 500_000,
-        long: bool | Literal["auto"] = "auto",
+        weighted: bool | Literal["auto"] = "auto",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.epochs = epochs
@@ -53,7 +53,7 @@ class FastTextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.word_ngrams = word_ngrams
         self.dimensions = dimensions
         self.buckets = buckets
-        self.long = long
+        self.weighted = weighted
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Any:
@@ -69,36 +69,41 @@ class FastTextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         # fastText goes through the file in its order, and data sets come sorted by class.
         order = random.permutation(len(found))
         seed = random.randint(2**31 - 1)
-        self.long_, self.temperature_ = self.long is True, 1.0
+        self.weighted_, self.temperature_ = self.weighted is True, 1.0
         if np.bincount(codes).min() >= FEWEST:
             rest, held = train_test_split(
                 order, test_size=0.1, stratify=codes[order], random_state=seed
             )
             tried = []
-            for long in (False, True) if self.long == "auto" else (self.long_,):
-                self.long_ = long
+            for weighted in (False, True) if self.weighted == "auto" else (self.weighted_,):
+                self.weighted_ = weighted
                 self._train(found, codes, rest, seed)
                 scores = np.log(self._shares(found[held]))
-                tried.append((*calibrated(scores, codes[held]), long))
-            _, self.temperature_, self.long_ = min(tried)
+                tried.append((*calibrated(scores, codes[held]), weighted))
+            _, self.temperature_, self.weighted_ = min(tried)
         self._train(found, codes, order, seed)
         return self
 
     def _lines(self, found: NDArray[np.object_]) -> list[str]:
         """The texts in small letters, with a space between words and marks, one line each."""
         words = (TOKEN.findall(text.lower()) for text in found)
-        if not self.long_:
-            return [" ".join(w) for w in words]
-        return [" ".join(x for x in dict.fromkeys(w) if x not in self.common_) for w in words]
+        return [" ".join(self._repeated(w) if self.weighted_ else w) for w in words]
+
+    def _repeated(self, words: list[str]) -> list[str]:
+        """Each word as often as its TF-IDF weight, rounded: all that stand once or more in the
+        order of the text, then all that stand twice or more, and so on."""
+        times = {w: round((1 + log(n)) * self.idf_.get(w, 0)) for w, n in Counter(words).items()}
+        most = max(times.values(), default=0)
+        return [w for k in range(most) for w, n in times.items() if n > k]
 
     def _train(
         self, found: NDArray[np.object_], codes: NDArray[Any], rows: NDArray[Any], seed: int
     ) -> None:
         import fasttext
 
-        if self.long_:
+        if self.weighted_:
             counts = Counter(w for text in found[rows] for w in set(TOKEN.findall(text.lower())))
-            self.common_ = {w for w, n in counts.items() if n > COMMON * len(rows)}
+            self.idf_ = {w: log((1 + len(rows)) / (1 + n)) for w, n in counts.items()}
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "train.txt")
             pairs = zip(codes[rows], self._lines(found[rows]), strict=True)
@@ -106,9 +111,9 @@ class FastTextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.model_ = fasttext.train_supervised(
                 input=str(file),
                 label=LABEL,
-                loss="ova" if self.long_ else "softmax",
+                loss="ova" if self.weighted_ else "softmax",
                 epoch=self.epochs,
-                lr=self.learning_rate * (2 if self.long_ else 1),
+                lr=self.learning_rate * (2 if self.weighted_ else 1),
                 wordNgrams=self.word_ngrams,
                 dim=self.dimensions,
                 bucket=self.buckets,

@@ -86,9 +86,9 @@ def test_long_texts_are_told_by_their_rarer_words() -> None:
     own = [[f"{'abc'[c]}{i}" for i in rng.integers(0, 60, 4)] for c in y]
     X = np.array([" ".join(rng.permutation([*words, *filler])) for words in own], dtype=object)
     model = suite.baseline("fasttext").make(texts(), 0).fit(X[:240], y[:240])
-    assert model.long_
-    assert model.common_ == set(filler)
+    assert model.weighted_
+    assert all(model.idf_[w] == 0 for w in filler)
     right = (model.predict(X[240:]) == y[240:]).mean()
-    short = suite.baseline("fasttext").make(texts(), 0, long=False).fit(X[:240], y[:240])
-    assert not short.long_
+    short = suite.baseline("fasttext").make(texts(), 0, weighted=False).fit(X[:240], y[:240])
+    assert not short.weighted_
     assert right > max(0.8, (short.predict(X[240:]) == y[240:]).mean())
