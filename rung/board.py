@@ -215,6 +215,14 @@ class Board:
     def failures(self) -> list[Row]:
         return [row for row in self.rows if row.status.startswith("failed")]
 
+    @property
+    def uninformed(self) -> list[Row]:
+        """The rows whose log loss (of a regression: Gaussian NLL) is not below the prior's."""
+        name = "log_loss" if self.dataset["task"] == "classification" else "nll"
+        losses = {row.rung: row.scores[name].estimate for row in self.rows if name in row.scores}
+        prior = losses.pop("prior", np.inf)
+        return [row for row in self.rows if losses.get(row.rung, -np.inf) >= prior]
+
     def beat(self, given: Any) -> Verdict:
         """How predictions of a user's own do against every rung.
 

@@ -270,6 +270,20 @@ def test_one_seed_of_a_random_rung_is_said_to_be_unmeasured() -> None:
     assert "noise of training is not measured: Good." in str(board)
 
 
+def test_probabilities_that_tell_less_than_the_prior_are_named() -> None:
+    def rung(name: str, share: float) -> Outcome:
+        made = outcome(name, 0, 0.7)
+        proba = np.full((N, 2), 1 - share, np.float32)
+        proba[np.arange(N), made.target] = share
+        return dataclasses.replace(made, proba=proba).sealed()
+
+    told = [rung("good", 0.9), rung("prior", 0.5)]
+    assert "tell less" not in str(Board.from_outcomes(told))
+    board = Board.from_outcomes([*told, rung("unsure", 0.4)])
+    assert "say only how common each class is: Unsure." in " ".join(str(board).split())
+    assert "tell less" not in str(Board.from_outcomes([rung("good", 0.9), rung("unsure", 0.4)]))
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 140])
 def test_table_fits_the_terminal(width: int) -> None:
     page = render.text(Board.from_outcomes(outcomes()), width)

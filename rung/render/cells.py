@@ -216,6 +216,14 @@ def facts(board: Board) -> list[str]:
             "Rungs that share a letter can't be told apart; p: of the paired difference, Holm's "
             "correction over all pairs."
         )
+    if board.uninformed:
+        names = ", ".join(row.title for row in board.uninformed)
+        of_what = "common each class is"
+        if board.dataset["task"] == "regression":
+            of_what = "targets are spread"
+        lines.append(
+            f"Probabilities that tell less than Prior's, which say only how {of_what}: {names}."
+        )
     unmeasured = [r.title for r in board.rows if r.ok and r.seeds == 1 and not r.deterministic]
     if unmeasured and board.n_splits == 1:
         lines.append(
