@@ -20,7 +20,8 @@ def install(session: nox.Session, extra: str = "") -> None:
 @nox.session
 def ladder(session: nox.Session) -> None:
     """Run the ladder: on the quick data sets, or on what you name."""
-    install(session)
+    on_cluster = any(a.startswith(("--scheduler", "--workers")) for a in session.posargs)
+    install(session, "cluster" if on_cluster else "")
     session.run("rung", "run", *session.posargs)
 
 
@@ -66,3 +67,10 @@ def coverage(session: nox.Session) -> None:
     """Simulate how often the intervals hold what they claim, and write results/coverage.md."""
     install(session)
     session.run("python", "benchmarks/_coverage.py", *session.posargs)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure what it costs that each trial runs in a process of its own."""
+    install(session)
+    session.run("python", "benchmarks/_isolation.py", *session.posargs)

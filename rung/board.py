@@ -16,7 +16,7 @@ from rung.benchmark import Reported
 from rung.errors import RungError
 from rung.intervals import Interval
 from rung.metrics import DECLARED, METRICS, Metric
-from rung.trial import Outcome
+from rung.trial import NOT_RUN, Outcome
 from rung.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Board:
         tables: list[intervals.Summary | intervals.Resampled] = []
         kept: list[Answers] = []
         unranked: list[Row] = []
-        for group in groups.values():
+        for group in map(enough, groups.values()):
             row = describe(group)
             if not row.ok:
                 unranked.append(row)
@@ -332,6 +332,12 @@ def belong_together(outcomes: Sequence[Outcome]) -> dict[str, NDArray[np.str_]]:
                 f"{row} on others; run them on the same splits"
             )
     return tested
+
+
+def enough(group: list[Outcome]) -> list[Outcome]:
+    """Without the seeds that were left out on some split, if there are others."""
+    left_out = {o.trial.seed_index for o in group if o.status.startswith(NOT_RUN)}
+    return [o for o in group if o.trial.seed_index not in left_out] or group
 
 
 def describe(group: Sequence[Outcome]) -> Row:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,6 +86,20 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--seeds", type=int, metavar="N", help="training runs of each rung")
         command.add_argument("--train-size", type=int, metavar="N", help="train on N rows")
         command.add_argument("--jobs", type=int, metavar="N", help="trials at a time (cores)")
+        command.add_argument(
+            "--trial-timeout", metavar="TIME", help="end a trial that takes longer (1h)"
+        )
+        command.add_argument(
+            "--trial-memory",
+            metavar="SIZE",
+            help="end a trial that takes more, such as 4GB (its share of the machine's)",
+        )
+        command.add_argument(
+            "--scheduler", metavar="ADDRESS", help="run on the Dask cluster there, tcp://HOST:PORT"
+        )
+        command.add_argument(
+            "--workers", type=int, metavar="N", help="run on a Dask cluster of N workers, here"
+        )
         command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
         command.add_argument(
             "--precision", default="auto", help="auto, bf16, fp16 or fp32, on a GPU (auto)"
@@ -115,6 +131,9 @@ def parser() -> argparse.ArgumentParser:
         "a benchmark or a data set (quick), or data of your own: a .csv, .tsv or .parquet table, "
         ".npz with X and y, or a folder with a folder for each class of pictures or texts; several "
         "are run one after the other",
+    )
+    run.add_argument(
+        "--budget", metavar="TIME", help="stop after 10m, say; cheap rungs and first seeds go first"
     )
     add_own(run)
     add_output(run)
@@ -220,7 +239,7 @@ def main(argv: list[str] | None = None) -> int:
         folders = [str(Path(p).resolve()) for p in arguments.suite]
         os.environ["RUNG_SUITE"] = os.pathsep.join([*folders, *before])
     try:
-        with notices() as not_kept:
+        with terminable(), notices() as not_kept:
             status = COMMANDS[arguments.command](arguments)
         if not_kept:
             cause = not_kept[0]
@@ -228,9 +247,8 @@ def main(argv: list[str] | None = None) -> int:
         return status
     except RungError as error:
         return complain(str(error))
-    except KeyboardInterrupt:
-        print("rung: stopped; finished trials are kept, run again to go on", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        return stopped(stop)
     except BrokenPipeError:  # `rung list | head`
         sys.stderr.close()
         return DONE
@@ -328,9 +346,11 @@ def nothing_said(name: str, arguments: argparse.Namespace) -> None:
 
 
 def climb(arguments: argparse.Namespace) -> list[Any]:
-    from rung import ladder
+    from rung import ladder, quantities
 
-    targets = [found(name, arguments) for name in arguments.names or [ladder.DEFAULT]]
+    timeout, memory = arguments.trial_timeout, arguments.trial_memory
+    budget = getattr(arguments, "budget", None)
+    deadline = budget and time.monotonic() + quantities.seconds(budget, "--budget")
     options = {
         "baselines": arguments.baselines.split(",") if arguments.baselines else None,
         "seeds": arguments.seeds,
@@ -338,9 +358,43 @@ def climb(arguments: argparse.Namespace) -> list[Any]:
         "jobs": arguments.jobs,
         "device": arguments.device,
         "precision": arguments.precision,
+        "trial_timeout": timeout and quantities.seconds(timeout, "--trial-timeout"),
+        "trial_memory": memory and quantities.size(memory, "--trial-memory"),
+        "scheduler": arguments.scheduler,
+        "workers": arguments.workers,
         "level": getattr(arguments, "level", 0.95),
     }
-    return [ladder.climb(target, **options) for target in targets]
+    targets = [found(name, arguments) for name in arguments.names or [ladder.DEFAULT]]
+    runs = []
+    for target in targets:
+        left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+        runs.append(ladder.climb(target, budget=left, **options))
+        if runs[-1].stopped is not None:
+            break
+    return runs
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: the run ends as Ctrl-C ends it."""
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM raises Terminated within."""
+
+    def terminate(number: int, frame: object) -> NoReturn:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def stopped(stop: KeyboardInterrupt) -> int:
+    print("rung: stopped; finished trials are kept, run again to go on", file=sys.stderr)
+    return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -354,6 +408,8 @@ def closing(runs: list[Any]) -> int:
     for run in runs:
         for note in run.notes:
             print(f"rung: {' '.join(note.split())}", file=sys.stderr)
+    if runs[-1].stopped is not None:
+        return stopped(runs[-1].stopped)
     return NO if any(board.failures for run in runs for board in run.boards) else DONE
 
 
@@ -423,6 +479,8 @@ def publish(arguments: argparse.Namespace) -> int:
     from rung import publish
 
     runs = climb(arguments)
+    if runs[-1].stopped is not None:
+        return closing(runs)  # half a run is not published
     folder = arguments.to or publish.folder()
     outcomes = [outcome for run in runs for outcome in run.outcomes]
     for path in publish.write(outcomes, folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from rung.benchmark import Benchmark
 from rung.board import Board
 from rung.dataset import Dataset
 from rung.errors import RungError, unknown
+from rung.runner import TRIAL_SECONDS, Resources
 from rung.trial import Outcome
 
 DEFAULT = "quick"
@@ -25,6 +27,7 @@ class Run:
     boards: list[Board]
     outcomes: list[Outcome]
     notes: list[str] = field(default_factory=list)
+    stopped: KeyboardInterrupt | None = None
 
 
 def find(name: str) -> Benchmark:
@@ -60,20 +63,35 @@ def climb(
     device: str = "auto",
     precision: str = "auto",
     train_size: int | None = None,
+    trial_timeout: float | None = None,
+    trial_memory: int | None = None,
+    budget: float | None = None,
+    scheduler: str | None = None,
+    workers: int | None = None,
     level: float = 0.95,
     progress: str = "auto",
 ) -> Run:
     """Runs all trials of a benchmark, or the whole ladder on a data set, and makes the boards.
 
     baselines: names, instead of the benchmark's. seeds: training runs of each rung that is not
-    deterministic. train_size: rows drawn from the training part. level: of the intervals.
+    deterministic. train_size: rows drawn from the training part. trial_timeout, budget: seconds of
+    a trial and of the whole run. trial_memory: bytes. scheduler, workers: the address of a Dask
+    cluster, or how many workers of one to start here. level: of the intervals. Ctrl-C ends the run
+    with the boards of what is finished, and `stopped` set.
     """
+    deadline = time.time() + (float("inf") if budget is None else budget)
     if seeds is not None and seeds < 1:
         raise RungError(f"--seeds {seeds}: at least one is needed")
     if train_size is not None and train_size < 2:
         raise RungError(f"--train-size {train_size}: at least two rows are needed")
     if jobs is not None and jobs < 1:
         raise RungError(f"--jobs {jobs}: at least one is needed")
+    if workers is not None and (workers < 1 or scheduler is not None):
+        raise RungError(
+            f"--workers {workers}: at least one is needed"
+            if scheduler is None
+            else "--scheduler is for a cluster that runs, --workers starts one; say one of them"
+        )
     check_level(level)
     if isinstance(target, Dataset):
         datasets = {target.name: target}
@@ -103,13 +121,16 @@ def climb(
         raise RungError(
             f"none of the rungs {', '.join(names)} applies to {', '.join(target.datasets)}"
         )
-    report = runner.run(plan, datasets, rungs, jobs=jobs, progress=progress)
+    resources = Resources(
+        jobs, trial_timeout or TRIAL_SECONDS, trial_memory, deadline, scheduler, workers
+    )
+    report = runner.run(plan, datasets, rungs, resources, progress)
     boards = [
         Board.from_outcomes(of_one, target.reported_on(name), level)
         for name in target.datasets
         if (of_one := [o for o in report.outcomes if o.trial.dataset == name])
     ]
-    return Run(boards, report.outcomes, report.notes)
+    return Run(boards, report.outcomes, report.notes, report.stopped)
 
 
 def run(
@@ -121,13 +142,20 @@ def run(
     device: str = "auto",
     precision: str = "auto",
     train_size: int | None = None,
+    trial_timeout: float | None = None,
+    trial_memory: int | None = None,
+    budget: float | None = None,
+    scheduler: str | None = None,
+    workers: int | None = None,
     level: float = 0.95,
     progress: str = "auto",
 ) -> Board:
     """The board of a data set (by name, or a `Dataset`), or of a benchmark with one data set.
 
-    Finished trials come from the cache. progress: "auto", "plain" or "none". Raises RungError for
-    bad input, and for a benchmark of several data sets: run those one by one.
+    Finished trials come from the cache. trial_timeout, trial_memory: seconds and bytes that a trial
+    may take (an hour; its share of the machine's memory). budget: seconds for all.
+    scheduler, workers: to run on a Dask cluster (see `rung.cluster`). progress: "auto", "plain" or "none". Raises RungError for bad input, and for a benchmark of several data
+    sets: run those one by one.
     """
     found = target if isinstance(target, Dataset) else find(target)
     if isinstance(found, Benchmark) and len(found.datasets) != 1:
@@ -135,7 +163,7 @@ def run(
             f"{target} has {len(found.datasets)} data sets; run them one by one: "
             + ", ".join(found.datasets)
         )
-    return climb(
+    done = climb(
         found,
         baselines=baselines,
         seeds=seeds,
@@ -143,9 +171,17 @@ def run(
         device=device,
         precision=precision,
         train_size=train_size,
+        trial_timeout=trial_timeout,
+        trial_memory=trial_memory,
+        budget=budget,
+        scheduler=scheduler,
+        workers=workers,
         level=level,
         progress=progress,
-    ).boards[0]
+    )
+    if done.stopped is not None:
+        raise done.stopped
+    return done.boards[0]
 
 
 def reported(dataset: str) -> list[benchmarks.Reported]:

@@ -87,6 +87,19 @@ def datasets(folder: Path) -> list[str]:
     return sorted({p.parent.name for p in folder.glob("*/*.parquet")})
 
 
+def seconds(folder: Path) -> dict[str, float]:
+    """About how long a trial of each rung took, from the published ones: the median over data sets
+    of the time to fit."""
+    took: dict[str, list[float]] = {}
+    for path in folder.glob("*/*.parquet"):
+        meta = json.loads(pq.read_schema(path).metadata[b"rung"])
+        costs = [t["cost"] for t in meta["trials"] if t["status"] == "ok"]
+        if costs:
+            rung = meta["trials"][0]["axes"]["rung"]
+            took.setdefault(rung, []).append(float(np.mean([c["fit_s"] for c in costs])))
+    return {rung: float(np.median(known)) for rung, known in took.items()}
+
+
 def read(folder: Path, dataset: str) -> list[Outcome]:
     """The published outcomes of a data set. Raises RungError that names a damaged file."""
     outcomes = []

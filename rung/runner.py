@@ -1,45 +1,89 @@
-"""Runs many trials: from the cache what is there, the rest in parallel, with live progress."""
+"""Runs many trials: from the cache what is there, the rest side by side, each in a process of its own."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from rung import features, home, suite
+from rung import features, home, isolate, results, suite
 from rung import trial as trials_room
 from rung.baseline import Baseline
 from rung.benchmark import Trial
 from rung.dataset import Dataset, Pictures
 from rung.errors import NotRunHere, RungError
-from rung.trial import Outcome, without_predictions
+from rung.isolate import Died, Limits
+from rung.progress import Progress
+from rung.trial import NOT_RUN, Outcome, without_predictions
 
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
+TRIAL_SECONDS = 3600.0
+SHARE_OF_MEMORY = 0.9  # of the machine's, for all trials that run side by side
+HEAVY = ("gpytorch", "pandas", "rung", "scipy", "sklearn", "skrub", "torch")
+RAISED_BY = {"seconds": "; --trial-timeout allows more", "memory": "; --trial-memory allows more"}
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run may use. jobs: trials at a time (default: one for each core, up to 8), each with
+    an equal share of the cores as threads. trial_seconds, trial_memory (bytes; default: an equal
+    share of the machine's): what ends a trial as failed. deadline: by time.time(); what is
+    not done by then is left out. scheduler: the address of a Dask cluster to run on, or workers:
+    how many to start here; a worker's threads are trials at a time, of one thread each."""
+
+    jobs: int | None = None
+    trial_seconds: float = TRIAL_SECONDS
+    trial_memory: int | None = None
+    deadline: float = float("inf")
+    scheduler: str | None = None
+    workers: int | None = None
+
+    @property
+    def on_cluster(self) -> bool:
+        return self.scheduler is not None or self.workers is not None
+
+    @property
+    def width(self) -> int:
+        return self.jobs or min(os.cpu_count() or 1, 8)
+
+    @property
+    def limits(self) -> Limits:
+        """Of one trial. Its time is also cut by the deadline."""
+        memory = self.trial_memory or int(SHARE_OF_MEMORY * machine_memory() / self.width)
+        seconds = max(min(self.trial_seconds, self.deadline - time.time()), 0.0)
+        threads = 1 if self.on_cluster else max(1, (os.cpu_count() or 1) // self.width)
+        return Limits(seconds, memory, threads)
+
+    def cut(self, finished: Finished) -> bool:
+        """Whether it was the deadline that ended a trial."""
+        return finished.over == "seconds" and time.time() >= self.deadline
 
 
 @dataclass
 class Report:
-    """What a run has to show: outcomes in the order of the trials, and what to tell the user."""
+    """What a run has to show: outcomes in the order of the trials, and what to tell the user.
+    stopped: what interrupted it, if anything did."""
 
     outcomes: list[Outcome]
     notes: list[str] = field(default_factory=list)
+    stopped: KeyboardInterrupt | None = None
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a worker sends back of a trial. seconds: what it took there, loading and all.
-    notices: warnings end with the worker; these are warned of anew in the main process."""
+    """What is left of a trial that ran. seconds: what it took, loading and all. trace: for its log.
+    over: the limit that it was ended for, if one was. notices: warnings end with the process; these are warned of anew in the main one.
+    """
 
     outcome: Outcome
     seconds: float = 0.0
     trace: str = ""
+    over: str = ""
     notices: tuple[tuple[str, type[home.Notice]], ...] = ()
 
 
@@ -47,18 +91,14 @@ def run(
     plan: Sequence[Trial],
     datasets: dict[str, Dataset],
     baselines: dict[str, Baseline],
-    *,
-    jobs: int | None = None,
+    resources: Resources = Resources(),
     progress: str = "auto",
 ) -> Report:
     """The outcomes of all trials. Finished ones come from the cache; failures are never cached.
 
-    jobs: trials at a time (default: one for each core, up to 8); each gets an equal share of the
-    cores as threads. GPU trials run one at a time, after the others.
+    GPU trials run one at a time, after the others. With a deadline, each rung's first seed comes
+    first, cheap rungs before dear ones. Ctrl-C ends the run, not the report of it.
     """
-    cores = os.cpu_count() or 1
-    jobs = jobs or min(cores, 8)
-    threads = max(1, cores // jobs)
     report = Report([])
     found: dict[Trial, Outcome] = {}
     hashes = {name: suite.get("baselines", name).hash for name in {t.rung for t in plan}}
@@ -70,21 +110,40 @@ def run(
             found[trial] = outcome.of(datasets[trial.dataset])
 
     pending = [t for t in plan if t not in found]
+    if resources.deadline < float("inf"):
+        pending = cheap_first(pending)
     if pending:
-        with Progress(plan, found, jobs, progress) as shown:
-            prepare(pending, datasets, shown)
-            for trial, finished in execute(
-                pending, datasets, baselines, hashes, jobs, threads, shown
-            ):
-                found[trial] = finished.outcome
-                for text, kind in finished.notices:
-                    warnings.warn(text, kind, stacklevel=2)
-                if finished.trace:
-                    report.notes.append(
-                        f"{trial}: {finished.outcome.status}; {log(trial, finished)}"
-                    )
-    report.outcomes = [found[t] for t in plan]
+        with Progress(plan, found, resources.width, progress) as shown:
+            try:
+                if resources.on_cluster:
+                    from rung import cluster
+
+                    finish = cluster.execute(pending, datasets, hashes, resources, shown)
+                else:
+                    prepare(pending, datasets, shown)
+                    finish = execute(pending, datasets, hashes, resources, shown)
+                for trial, finished in finish:
+                    found[trial] = finished.outcome
+                    for text, kind in finished.notices:
+                        warnings.warn(text, kind, stacklevel=2)
+                    if finished.trace:
+                        report.notes.append(
+                            f"{trial}: {finished.outcome.status}; {log(trial, finished)}"
+                        )
+            except KeyboardInterrupt as stop:
+                report.stopped = stop
+    left_out = f"{NOT_RUN}{'stopped' if report.stopped else 'budget'}"
+    report.outcomes = [
+        found.get(t) or without_predictions(t, baselines[t.rung], datasets[t.dataset], left_out)
+        for t in plan
+    ]
     return report
+
+
+def cheap_first(pending: Sequence[Trial]) -> list[Trial]:
+    """By seeds, and each by what a trial of the rung took in the published results."""
+    known = results.seconds(suite.root / "results")
+    return sorted(pending, key=lambda t: (t.seed_index, known.get(t.rung, float("inf"))))
 
 
 def prepare(pending: Sequence[Trial], datasets: dict[str, Dataset], shown: Progress) -> None:
@@ -102,75 +161,93 @@ def prepare(pending: Sequence[Trial], datasets: dict[str, Dataset], shown: Progr
 def execute(
     pending: Sequence[Trial],
     datasets: dict[str, Dataset],
-    baselines: dict[str, Baseline],
     hashes: dict[str, str],
-    jobs: int,
-    threads: int,
+    resources: Resources,
     shown: Progress,
 ) -> Iterator[tuple[Trial, Finished]]:
-    """Runs the trials in worker processes and yields them as they finish."""
-    import joblib
-    from joblib.externals.loky.process_executor import BrokenProcessPool
-
-    def queue(trials: Sequence[Trial]) -> Iterator[Any]:
-        for trial in trials:
-            shown.started(trial)
-            yield joblib.delayed(work)(
-                trial, baselines[trial.rung], datasets[trial.dataset], hashes[trial.rung], threads
-            )
-
+    """Runs the trials and yields them as they finish; leaves out those that the deadline cut."""
     on_gpu = [t for t in pending if t.device.kind != "cpu"]
     on_cpu = [t for t in pending if t.device.kind == "cpu"]
-    for batch, width in ((on_cpu, min(jobs, max(len(on_cpu), 1))), (on_gpu, 1)):
-        left = list(batch)
-        while left:
-            try:
-                with joblib.parallel_config("loky", inner_max_num_threads=threads):
-                    # Two workers at least: with one, joblib would run the trial in this process,
-                    # which must outlive it. pre_dispatch is what bounds the trials at a time.
-                    pool = joblib.Parallel(
-                        n_jobs=max(width, 2),
-                        return_as="generator_unordered",
-                        pre_dispatch=width,
-                        batch_size=1,
-                    )
-                    # From a copy: `left` shrinks while the queue is read.
-                    for finished in pool(queue(tuple(left))):
-                        trial = finished.outcome.trial
-                        left.remove(trial)
-                        shown.finished(trial, finished)
-                        yield trial, finished
-            except BrokenProcessPool as error:
-                # A worker was killed, and with it the pool. Go on one trial at a time, so that
-                # the next death is surely that of the trial which runs.
-                if width == 1:
-                    trial = left.pop(0)
-                    outcome = without_predictions(
-                        trial,
-                        baselines[trial.rung],
-                        datasets[trial.dataset],
-                        "failed: its process was killed",
-                    )
-                    died = Finished(outcome, trace=str(error))
-                    shown.finished(trial, died)
-                    yield trial, died
-                width = 1
-                shown.forget()
+    rungs = {t.rung for t in pending}
+    with isolate.Server(preload=heavy(rungs)) as server:
+        files = {name: ship(datasets[name], server.folder) for name in {t.dataset for t in pending}}
+
+        def attempt(trial: Trial) -> Finished | None:
+            limits = resources.limits
+            if limits.seconds == 0:
+                return None
+            shown.started(trial)
+            file = files[trial.dataset]
+            return isolated(
+                server, trial, datasets[trial.dataset], file, hashes[trial.rung], limits
+            )
+
+        for batch, width in ((on_cpu, resources.width), (on_gpu, 1)):
+            with ThreadPoolExecutor(width) as pool:
+                running = {pool.submit(attempt, trial): trial for trial in batch}
+                try:
+                    for future in as_completed(running):
+                        trial, finished = running[future], future.result()
+                        if finished is not None and not resources.cut(finished):
+                            shown.finished(trial, finished.outcome.status, finished.seconds)
+                            yield trial, finished
+                except BaseException:  # Ctrl-C above all: what runs must end before the pool can
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    server.close()
+                    raise
 
 
-def work(
-    trial: Trial, baseline: Baseline, dataset: Dataset, rung_hash: str, threads: int
+def isolated(
+    server: isolate.Server,
+    trial: Trial,
+    dataset: Dataset,
+    file: Path,
+    rung_hash: str,
+    limits: Limits,
 ) -> Finished:
-    """One trial, in a worker process. What goes wrong in the rung becomes a row, not an exception."""
-    from joblib.externals.loky import process_executor
-
-    # Where psutil is installed, loky ends a worker that has grown by 300 MB, and the pool goes on
-    # with one fewer. Trials grow by more than that (torch alone is as large) and are measured.
-    process_executor._USE_PSUTIL = False
+    """One trial in a process of its own; if that dies, its cause is the row. file: the data set."""
     start = time.perf_counter()
+    try:
+        done: Finished = server.call(work, trial, file, rung_hash, limits.threads, limits=limits)
+    except Died as died:
+        cause = f"failed: {died}{RAISED_BY.get(died.over, '')}"
+        outcome = without_predictions(trial, suite.baseline(trial.rung), dataset, cause)
+        done = Finished(outcome, trace=f"{died}\n{died.output}", over=died.over)
+    return replace(done, seconds=time.perf_counter() - start)
+
+
+def heavy(rungs: Iterable[str]) -> list[str]:
+    """The libraries that these rungs import. Not the rungs' own files, which may do anything when
+    they are imported."""
+    named = {name for rung in rungs for name in suite.get("baselines", rung).imports}
+    known = [name for name in sorted(named) if name.partition(".")[0] in HEAVY]
+    return ["rung.runner", "sklearn.base", "threadpoolctl", "psutil", *known]
+
+
+def ship(dataset: Dataset, folder: Path) -> Path:
+    """Writes the data for the processes of the trials, which map its arrays into memory."""
+    import joblib
+
+    path = folder / f"{dataset.name}.pkl"
+    try:
+        joblib.dump(dataset, path)
+    except OSError as error:
+        raise RungError(
+            f"can't write to {folder} ({error.strerror}); free some space, or set TMPDIR"
+        ) from error
+    return path
+
+
+def work(trial: Trial, file: Path, rung_hash: str, threads: int) -> Finished:
+    """One trial, in a process of its own. What goes wrong in the rung becomes a row, not an
+    exception."""
+    import joblib
+
+    dataset: Dataset = joblib.load(file, mmap_mode="r")
+    baseline = suite.baseline(trial.rung)
+    trace = ""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        trace = ""
         try:
             outcome = home.keep(
                 "trials",
@@ -183,12 +260,12 @@ def work(
             outcome = without_predictions(
                 trial, baseline, dataset, f"not run here: pip install {error.name}"
             )
-        except Exception as error:  # whatever a rung raises is its result
+        except (Exception, SystemExit) as error:  # whatever a rung raises is its result
             cause = " ".join(f"{type(error).__name__}: {error}".split())
             outcome = without_predictions(trial, baseline, dataset, f"failed: {cause[:200]}")
             trace = traceback.format_exc()
     notices = {str(w.message): w.category for w in caught if issubclass(w.category, home.Notice)}
-    return Finished(outcome, time.perf_counter() - start, trace, tuple(notices.items()))
+    return Finished(outcome, trace=trace, notices=tuple(notices.items()))
 
 
 def log(trial: Trial, finished: Finished) -> str:
@@ -202,98 +279,6 @@ def log(trial: Trial, finished: Finished) -> str:
     return f"log: {path}"
 
 
-class Progress:
-    """What runs, what is done and about how long the rest takes: live on a terminal, else plain
-    lines, on standard error. mode: "auto", "plain" or "none"."""
-
-    def __init__(
-        self, plan: Sequence[Trial], found: dict[Trial, Outcome], jobs: int, mode: str
-    ) -> None:
-        self.total, self.kept = len(plan), len(found)
-        self.done, self.jobs, self.mode = len(found), jobs, mode
-        self.left = [t for t in plan if t not in found]
-        self.running: dict[Trial, float] = {}
-        self.seconds: dict[tuple[str, str], list[float]] = {}
-        for trial, outcome in found.items():
-            self._learn(trial, outcome.cost.get("fit_s"))
-        self.bar: Bar | None = None
-
-    def __enter__(self) -> Progress:
-        if self.mode == "auto" and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-            self.bar = Progress(
-                TextColumn("{task.completed:.0f}/{task.total:.0f} trials"),
-                BarColumn(bar_width=24),
-                TimeElapsedColumn(),
-                TextColumn("{task.description}"),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self.bar.start()
-            self.task = self.bar.add_task("starting", total=self.total, completed=self.done)
-        elif self.kept:
-            self.say(f"{self.kept} of {self.total} trials were done before")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-
-    def say(self, line: str) -> None:
-        if self.bar is not None:
-            self.bar.update(self.task, description=line)
-        elif self.mode != "none":
-            print(line, file=sys.stderr, flush=True)
-
-    def started(self, trial: Trial) -> None:
-        self.running[trial] = time.perf_counter()
-        if self.bar is not None:
-            self.say(self._status())
-
-    def finished(self, trial: Trial, finished: Finished) -> None:
-        self.done += 1
-        self.left.remove(trial)
-        self.running.pop(trial, None)
-        self._learn(trial, finished.seconds)
-        if self.bar is not None:
-            self.bar.update(self.task, completed=self.done)
-            self.say(self._status())
-        elif self.mode != "none":
-            state = "" if finished.outcome.ok else f" {finished.outcome.status}"
-            took = f"{finished.seconds:.1f} s"
-            self.say(f"{self.done}/{self.total} {trial} {took}{state}{self._eta()}")
-
-    def forget(self) -> None:
-        """Nothing runs any more: the workers died."""
-        self.running.clear()
-
-    def _learn(self, trial: Trial, seconds: float | None) -> None:
-        if seconds is not None:
-            self.seconds.setdefault((trial.dataset, trial.rung), []).append(seconds)
-
-    def _status(self) -> str:
-        return ", ".join(str(t) for t in self.running) + self._eta()
-
-    def _eta(self) -> str:
-        """About how long the rest takes, from what the same rung took before."""
-        known = [s for took in self.seconds.values() for s in took]
-        if not known or not self.left:
-            return ""
-        now = time.perf_counter()
-        rest = 0.0
-        for trial in self.left:
-            took = self.seconds.get((trial.dataset, trial.rung), known)
-            rest += max(sum(took) / len(took) - (now - self.running.get(trial, now)), 0.0)
-        return f", about {rest / self.jobs:.0f} s left"
-
-
 def need_home() -> None:
     """Raises RungError at once if nothing could be kept."""
     probe = home.home() / ".probe"
@@ -302,3 +287,14 @@ def need_home() -> None:
         probe.unlink()
     except OSError as error:
         raise RungError(home.unwritable(home.home(), error)) from error
+
+
+def machine_memory() -> int:
+    """Bytes that the machine has, or that the container may use."""
+    import psutil
+
+    sizes = [int(psutil.virtual_memory().total)]
+    for limit in ("memory.max", "memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            sizes.append(int(Path("/sys/fs/cgroup", limit).read_text()))
+    return min(sizes)

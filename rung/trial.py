@@ -34,6 +34,7 @@ LIBRARIES = (
     *("numpy", "scipy", "scikit-learn", "torch", "gpytorch", "pandas", "joblib", "pillow"),
     *("skrub", "fasttext-community"),
 )
+NOT_RUN = "not run: "  # how the status of a trial begins that a budget or a stop left out
 # The rooms that decide what any trial predicts: a change in one of them makes old trials stale.
 # Rooms that single rungs import count in the hash of those rungs.
 NUMERIC_ROOMS = ("dataset", "features", "device", "trial")
@@ -49,7 +50,7 @@ class Outcome:
 
     trial: Trial
     dataset: dict[str, Any]
-    status: str  # "ok", "failed: cause" or "not run here: how to"
+    status: str  # "ok", "failed: cause", "not run here: how to" or "not run: why"
     ids: NDArray[np.str_]
     target: NDArray[Any]
     label: NDArray[Any]

@@ -77,15 +77,119 @@ def test_a_failure_is_a_row_and_is_tried_again(rung: Rung, own: Path, tmp_path: 
     assert board(rung(*run, "--format", "json"))["broken"]["status"] == "ok"
 
 
-def test_the_death_of_a_worker_costs_one_row(rung: Rung, own: Path) -> None:
-    write_rung(own, "killer", "import os\n    os.kill(os.getpid(), 9)")
-    done = rung(
-        "run", "mine", "--suite", own, "--baselines", "prior,killer,linear", "--format", "json"
-    )
+# What a rung may do, and the status of its row. Functions run where the model is fitted.
+EVIL = {
+    "segfault": ("import ctypes; ctypes.string_at(0)", "failed: segmentation fault"),
+    "hungry": (
+        "x = []\n    while True: x.append(b'x' * 20_000_000)",
+        "GB of memory; --trial-memory",
+    ),
+    "sleeper": ("import time; time.sleep(1000)", "failed: took more than 15 s; --trial-timeout"),
+    "raiser": ("raise ValueError('not today')", "failed: ValueError: not today"),
+    "nan": (
+        "class Bad(GaussianNB):\n        def predict(self, X): return super().predict(X) * float('nan')\n"
+        "    return Bad()",
+        "failed: BadPredictions: predict gave 18 NaN or infinite values",
+    ),
+    "shape": (
+        "class Bad(GaussianNB):\n        def predict(self, X): return super().predict(X)[:-1]\n"
+        "    return Bad()",
+        "failed: BadPredictions: predict gave shape (17,) for 18 examples",
+    ),
+    "leaver": (
+        "import os; os._exit(0)",
+        "failed: its process left without an answer (exit status 0)",
+    ),
+}
+ROUGH = {
+    "flood": "for _ in range(20): print('y' * 10**6)\n    return GaussianNB()",
+    "litter": "import subprocess, threading, time\n"
+    "    threading.Thread(target=time.sleep, args=(1000,)).start()\n"
+    "    subprocess.Popen(['sleep', '987'], start_new_session=True)\n    return GaussianNB()",
+    "plain": "return GaussianNB()",
+}
+
+
+def test_whatever_a_trial_does_costs_one_row(rung: Rung, own: Path) -> None:
+    for name, (body, _) in EVIL.items():
+        write_rung(own, name, body)
+    for name, body in ROUGH.items():
+        write_rung(own, name, body)
+    names = ",".join([*EVIL, *ROUGH, "prior", "linear"])
+    run = ("run", "mine", "--suite", own, "--baselines", names, "--format", "json")
+    done = rung(*run, "--trial-timeout", "15s", "--trial-memory", "1GB")
     assert done.returncode == 1
     rows = board(done)
-    assert rows["killer"]["status"] == "failed: its process was killed"
-    assert rows["prior"]["status"] == rows["linear"]["status"] == "ok"
+    for name, (_, says) in EVIL.items():
+        assert says in str(rows[name]["status"])
+        log = Path(done.stderr.partition(f"mine {name} seed 0: failed")[2].partition("log: ")[2])
+        assert Path(str(log).splitlines()[0]).read_text().strip()
+    assert len({rows[name]["status"] for name in EVIL}) == len(EVIL)
+    assert {str(rows[name]["status"]) for name in (*ROUGH, "prior", "linear")} == {"ok"}
+    assert "yyy" not in done.stdout + done.stderr
+    assert not [p for p in psutil.process_iter(["cmdline"]) if "987" in (p.info["cmdline"] or [])]
+
+
+def test_a_budget_leaves_out_what_does_not_fit(rung: Rung, own: Path) -> None:
+    write_rung(own, "slow", "import time; time.sleep(1000)", "")
+    run = ("run", "mine", "--suite", own, "--baselines", "slow,prior", "--format", "json")
+    done = rung(*run, "--budget", "12s")
+    assert done.returncode == 0, done.stderr
+    rows = board(done)
+    assert (rows["prior"]["status"], rows["slow"]["status"]) == ("ok", "not run: budget")
+    for bad in ("soon", "-1m", "10x", "1m2"):
+        refused = rung(*run, f"--budget={bad}")
+        assert refused.returncode == 2
+        assert "--budget" in refused.stderr
+
+
+def test_seeds_that_fitted_the_budget_make_the_row(rung: Rung, own: Path, tmp_path: Path) -> None:
+    fits = tmp_path / "fits"
+    body = COUNTED.format(path=str(fits)).replace(
+        "return",
+        f"import os, time; time.sleep(1000 * (os.path.getsize({str(fits)!r}) > 30)); return",
+    )
+    write_rung(own, "slower", body, "")
+    run = ("run", "mine", "--suite", own, "--baselines", "slower,prior", "--format", "json")
+    rows = board(rung(*run, "--seeds", 9, "--jobs", 1, "--budget", "15s"))
+    assert rows["slower"]["status"] == "ok"
+    assert 1 <= int(str(rows["slower"]["seeds"])) < 9
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_by_hand_it_shows_what_is_finished(
+    own: Path, home: Path, tmp_path: Path, number: int, status: int
+) -> None:
+    mark = tmp_path / "mark"
+    write_rung(own, "slow", f"open({str(mark)!r}, 'w'); import time; time.sleep(1000)")
+    command = [sys.executable, "-m", "rung", "run", "mine", "--suite", str(own), "--jobs", "1"]
+    process = subprocess.Popen(
+        [*command, "--baselines", "prior,slow", "--format", "json"],
+        env={**os.environ, "RUNG_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not mark.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == status
+    rows = {row["rung"]: row["status"] for row in json.loads(out)["rows"]}
+    assert rows == {"prior": "ok", "slow": "not run: stopped"}
+    assert "finished trials are kept" in err
+    assert "Traceback" not in err
+
+
+def test_a_script_needs_no_guard(own: Path, home: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import rung\nprint(rung.run('mine', ['prior'], progress='none').rows[0].rung)\n"
+    )
+    here = {**os.environ, "RUNG_HOME": str(home), "RUNG_SUITE": str(own)}
+    done = subprocess.run([sys.executable, script], env=here, capture_output=True, text=True)
+    assert done.stdout == "prior\n", done.stderr
 
 
 def test_same_seeds_give_the_same_predictions(rung: Rung, own: Path, tmp_path: Path) -> None:
@@ -142,7 +246,7 @@ def test_a_killed_run_goes_on_where_it_was(own: Path, tmp_path: Path, home: Path
     again = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     seeds = fits.read_text().split()
-    # Only what was in the two workers when they were killed may have been begun twice.
+    # Only what was running when they were killed may have been begun twice.
     assert len(seeds) - 12 <= 2
     assert len(set(seeds)) == 12
     undisturbed = subprocess.run(
@@ -209,14 +313,13 @@ def test_progress_says_what_is_done_and_what_is_left(rung: Rung, own: Path) -> N
     assert "left" not in lines[-1]
 
 
-def test_no_worker_is_left_behind(rung: Rung, own: Path) -> None:
-    before = {p.pid for p in psutil.process_iter()}
+def test_no_process_is_left_behind(rung: Rung, own: Path, home: Path) -> None:
     rung("run", "mine", "--suite", own, "--baselines", "random,prior")
-    left = [
-        p
-        for p in psutil.process_iter(["cmdline"])
-        if p.pid not in before
-        and "loky" in " ".join(p.info["cmdline"] or [])
-        and str(own) in " ".join(p.environ().values() if p.is_running() else [])
-    ]
+    left = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("RUNG_HOME") == str(home):
+                left.append(process)
+        except psutil.Error:
+            continue
     assert left == []

@@ -49,12 +49,22 @@ class Entry:
         """Of the file's text and of the rooms of the engine that it imports by name."""
         text = self.path.read_bytes()
         digest = hashlib.sha256(text)
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rung."):
-                room = _here.parent / f"{str(node.module).removeprefix('rung.')}.py"
-                if room.is_file():
-                    digest.update(room.read_bytes())
+        for name in sorted(self.imports):
+            room = _here.parent / f"{name.removeprefix('rung.')}.py"
+            if name.startswith("rung.") and room.is_file():
+                digest.update(room.read_bytes())
         return digest.hexdigest()[:16]
+
+    @property
+    def imports(self) -> set[str]:
+        """The modules that the file imports, at its head or anywhere in it."""
+        found: set[str] = set()
+        for node in ast.walk(ast.parse(self.path.read_bytes())):
+            if isinstance(node, ast.Import):
+                found.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module)
+        return found
 
     def load(self) -> Any:
         """The object that the file defines. Raises RungError where it doesn't define it."""

@@ -1,0 +1,179 @@
+"""Runs trials on a Dask cluster, on this machine or on many, each still in a process of its own.
+
+Workers run the same version of Rung and of its libraries (checked for each trial), and find data
+sets by name as this machine does; what has no name is sent to each worker once. A worker that is
+lost costs its trials another start. Workers started with `--resources GPU=1` get the GPU trials.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rung import home, isolate, runner, suite
+from rung import trial as trials_room
+from rung.benchmark import Trial
+from rung.dataset import Dataset, Pictures
+from rung.errors import RungError
+from rung.progress import Progress
+from rung.runner import Finished, Resources
+from rung.trial import without_predictions
+
+
+def execute(
+    pending: Sequence[Trial],
+    datasets: dict[str, Dataset],
+    hashes: dict[str, str],
+    resources: Resources,
+    shown: Progress,
+) -> Iterator[tuple[Trial, Finished]]:
+    """Runs the trials and yields them as they finish; leaves out those that the deadline cut."""
+    distributed = library()
+    preload = runner.heavy({t.rung for t in pending})
+    with connected(resources) as client:
+        named = suite.entries("datasets")
+        sent = {
+            name: client.scatter(datasets[name], hash=False)
+            for name in {t.dataset for t in pending}
+            if name not in named and not isinstance(datasets[name].X, Pictures)
+        }
+        futures = {}
+        for trial in pending:
+            key = trials_room.key(trial, hashes[trial.rung])
+            on_gpu = trial.device.kind != "cpu"
+            future = client.submit(
+                remote,
+                trial,
+                key,
+                sent.get(trial.dataset),
+                resources,
+                preload,
+                pure=False,
+                resources={"GPU": 1} if on_gpu else None,
+            )
+            futures[future] = trial
+        try:
+            for future in distributed.as_completed(futures):
+                trial = futures[future]
+                finished = answer(future, trial, datasets[trial.dataset])
+                if finished is None or resources.cut(finished):
+                    continue
+                if finished.outcome.ok:
+                    home.write(
+                        "trials", trials_room.key(trial, hashes[trial.rung]), finished.outcome
+                    )
+                shown.finished(trial, finished.outcome.status, finished.seconds)
+                yield trial, finished
+        except BaseException:
+            with contextlib.suppress(Exception):
+                client.cancel(list(futures), force=True)
+            raise
+
+
+def answer(future: Any, trial: Trial, dataset: Dataset) -> Finished | None:
+    """What came back from a worker, or why nothing did."""
+    error = future.exception()
+    if isinstance(error, RungError):
+        raise error
+    if error is None:
+        finished: Finished | None = future.result()
+        return finished
+    cause = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    baseline = suite.baseline(trial.rung)
+    return Finished(
+        without_predictions(trial, baseline, dataset, f"failed: {cause}"), trace=str(error)
+    )
+
+
+def library() -> Any:
+    try:
+        import distributed
+    except ModuleNotFoundError as error:
+        raise RungError("a cluster needs Dask: pip install 'rung[cluster]'") from error
+    return distributed
+
+
+@contextlib.contextmanager
+def connected(resources: Resources) -> Iterator[Any]:
+    """A client of the cluster at the address, or of one on this machine that ends with the run.
+
+    Raises RungError if nobody answers there.
+    """
+    distributed = library()
+    if resources.scheduler is None:
+        with (
+            distributed.LocalCluster(
+                n_workers=resources.workers,
+                threads_per_worker=1,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = distributed.Client(resources.scheduler, timeout="10s")
+    except (OSError, ValueError) as error:
+        raise RungError(
+            f"no Dask scheduler answers at {resources.scheduler} ({error}); "
+            "start one with `dask scheduler`, and give its tcp://HOST:PORT"
+        ) from error
+    with client:
+        yield client
+
+
+# --- On a worker -------------------------------------------------------------------------------
+
+_lock = threading.Lock()
+_server: list[isolate.Server] = []  # at most one, for as long as the worker lives
+_files: dict[str, tuple[Dataset, Path]] = {}  # by fingerprint
+
+
+def remote(
+    trial: Trial,
+    key: dict[str, Any],
+    sent: Dataset | None,
+    resources: Resources,
+    preload: Sequence[str],
+) -> Finished | None:
+    """One trial, None if it is too late for it. Raises RungError where this worker would not do
+    the same work."""
+    entry = suite.get("baselines", trial.rung)
+    here = trials_room.key(trial, entry.hash)
+    if here != key:
+        raise RungError(
+            f"{address()} has {difference(here, key)}; start it in the same environment"
+        )
+    with _lock:
+        if not _server:
+            _server.append(isolate.Server(preload))
+        if trial.fingerprint not in _files:
+            dataset = suite.load(trial.dataset) if sent is None else sent
+            if dataset.fingerprint != trial.fingerprint:
+                raise RungError(f"{address()} has other data for {trial.dataset}; see RUNG_DATA")
+            _files[trial.fingerprint] = dataset, runner.ship(dataset, _server[0].folder)
+        dataset, file = _files[trial.fingerprint]
+    limits = resources.limits
+    if limits.seconds == 0:
+        return None
+    return runner.isolated(_server[0], trial, dataset, file, entry.hash, limits)
+
+
+def address() -> str:
+    return f"the worker {library().get_worker().address}"
+
+
+def difference(here: dict[str, Any], there: dict[str, Any]) -> str:
+    """The first thing that differs between two keys of a trial, in words."""
+    for name, value in there["libraries"].items():
+        if (found := here["libraries"].get(name)) != value:
+            return f"{name} {found or 'not installed'} instead of {value or 'none'}"
+    for name, said in (("engine", "another version of Rung"), ("rung_hash", "another file of it")):
+        if here[name] != there[name]:
+            return said
+    return f"Python {here['python']} instead of {there['python']}"
