@@ -145,7 +145,7 @@ class Server:
         said, told = bytearray(), bytearray()
         left = [answer, status]
         while status in left:
-            for end in wait(left):
+            for end in set(left).intersection(wait(left)):
                 if not (piece := received(end)):
                     left.remove(end)
                 (told if end is status else said).extend(piece)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +102,16 @@ def test_a_truncated_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(RungError, match=path.name):
         results.read(tmp_path, "table_classification")
+
+
+def test_what_a_trial_took_is_known_by_rung(tmp_path: Path) -> None:
+    ran = outcomes(seeds=1)[0]
+
+    def took(seconds: float, data: str, rung: str) -> Outcome:
+        trial = dataclasses.replace(ran.trial, dataset=data, rung=rung)
+        return dataclasses.replace(ran, trial=trial, cost=ran.cost | {"fit_s": seconds}).sealed()
+
+    made = [took(s, f"data{i}", "one") for i, s in enumerate((1.0, 9.0, 2.0))]
+    results.write([*made, took(0.5, "data0", "other")], tmp_path)
+    assert results.seconds(tmp_path) == {"one": 2.0, "other": 0.5}
+    assert results.seconds(tmp_path / "nothing") == {}
