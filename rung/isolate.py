@@ -130,7 +130,8 @@ class Server:
             try:
                 return self._exchange(answer, status, request, limits)
             finally:
-                self._running.discard(status)
+                with self._lock:
+                    self._running.discard(status)
 
     def _dead(self) -> bool:
         return self._process.poll() is not None
@@ -171,7 +172,7 @@ class Server:
             if self._closed:
                 return
             self._closed = True
-            for status in self._running:
+            for status in tuple(self._running):
                 with contextlib.suppress(OSError):
                     status.shutdown(socket.SHUT_RDWR)
             self._channel.close()
