@@ -214,7 +214,33 @@ def parser() -> argparse.ArgumentParser:
     describe.add_argument(
         "--sheet", metavar="FILE", type=Path, help="write the sample pictures too, .png"
     )
+    add_cache(add("cache", "show what is kept, prune it, clear it", "rung cache prune --keep 20GB"))
     return top
+
+
+def add_cache(cache: argparse.ArgumentParser) -> None:
+    from rung.cache import CACHED, KINDS
+
+    actions = cache.add_subparsers(dest="action", metavar="ACTION")
+    named = {}
+    for name, text in (
+        ("list", "show each thing that is kept"),
+        ("prune", "remove what is stale, then what was not used for longest"),
+        ("clear", f"remove {', '.join(CACHED)}, or those named"),
+    ):
+        action = named[name] = actions.add_parser(name, help=text, description=text + ".")
+        action.add_argument(
+            "--suite", action="append", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+        if name != "prune":
+            action.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}")
+    named["prune"].add_argument(
+        "--keep", metavar="SIZE", help="so much may stay, such as 20GB (all that is not stale)"
+    )
+    for shown, default in ((cache, "table"), (named["list"], argparse.SUPPRESS)):
+        shown.add_argument(
+            "--format", choices=("table", "json"), default=default, help="what is printed (table)"
+        )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -534,6 +560,23 @@ def describe(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def cache(arguments: argparse.Namespace) -> int:
+    from rung import cache
+    from rung.render.cache import listed, removed, render
+
+    if arguments.action is None:
+        print(render(cache.kept(), arguments.format, terminal_width()))
+    elif arguments.action == "list":
+        items = cache.kept(cache.known(arguments.kinds) or cache.ALL)
+        print(listed(items, arguments.format, terminal_width()))
+    elif arguments.action == "prune":
+        keep = None if arguments.keep is None else cache.parse_size(arguments.keep)
+        print(removed(cache.prune(keep)))
+    else:
+        print(removed(cache.clear(arguments.kinds)))
+    return DONE
+
+
 COMMANDS = {
     "list": list_content,
     "run": run,
@@ -541,4 +584,5 @@ COMMANDS = {
     "beat": beat,
     "publish": publish,
     "data": data,
+    "cache": cache,
 }

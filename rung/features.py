@@ -39,8 +39,18 @@ def pixels(dataset: Dataset, px: int) -> NDArray[np.uint8]:
         if _digest(entry[0]) != entry[1]:
             raise ValueError(f"decoded pictures of {dataset.name} changed on disk")
 
-    key = {"fingerprint": dataset.fingerprint, "px": px, "version": 2}
+    key = {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "px": px,
+        **written_by(),
+    }
     return home.cached("pixels", key, decode, check)[0]
+
+
+def written_by() -> dict[str, Any]:
+    """What the keys of decoded pictures say of the code: a change of it makes them all stale."""
+    return home.written_by(("dataset", "features"), ("numpy", "pillow"))
 
 
 def checked_pictures(

@@ -5,12 +5,12 @@ Also the register of the users' own copies, which come before all of these (`run
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import glob
 import hashlib
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from rung.errors import RungError
-from rung.home import Notice, home, unwritable
+from rung.home import Notice, claimed, home, locked, new_file, same_file, unwritable, use
 
 # Called while a file comes in: its name, bytes so far, bytes in all (0 where the server is silent).
 Progress = Callable[[str, int, int], None]
@@ -56,14 +56,8 @@ def fetch(name: str, archive: Archive, alone: bool, progress: Progress | None) -
                 return place
             others.append(place)
     downloaded = home() / "downloads" / name / archive.name
-    if downloaded.is_file():
-        if md5(downloaded) == archive.md5:
-            return downloaded
-        warnings.warn(
-            f"{downloaded} is damaged (its md5 is wrong); it is downloaded again",
-            Notice,
-            stacklevel=2,
-        )
+    if is_whole(downloaded, archive):
+        return downloaded
     hint = (
         f"get {archive.name} another way and say `rung data add {name} "
         f"{'FILE' if alone else 'FOLDER'}`, or put it into a folder that RUNG_DATA names"
@@ -78,8 +72,35 @@ def fetch(name: str, archive: Archive, alone: bool, progress: Progress | None) -
             warnings.warn(f"downloading {archive.url}: {hint}", Notice, stacklevel=2)
     if not archive.url:
         raise RungError(f"{name}: no address is known for {archive.name}; {hint}")
-    download(archive, downloaded, hint, progress)
+    with claimed("downloads", {"name": name, "file": archive.name}):
+        if not is_whole(downloaded, archive):  # else another process has just downloaded it
+            download(name, archive, hint, progress)
+            is_whole(downloaded, archive)
     return downloaded
+
+
+def is_whole(downloaded: Path, archive: Archive) -> bool:
+    """Whether the download is there with the right content; no prune removes it then as long as
+    this process lives. A damaged one is removed, with a `Notice`."""
+    try:
+        with downloaded.open("rb") as file:
+            use(file.fileno())
+            if md5(downloaded) == archive.md5:
+                with contextlib.suppress(OSError):  # where nothing can be written
+                    os.utime(downloaded.parent)  # the last use
+                return True
+            if same_file(file.fileno(), downloaded):
+                downloaded.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise RungError(f"can't read {downloaded} ({error.strerror})") from error
+    warnings.warn(
+        f"{downloaded} is damaged (its md5 is wrong); it is downloaded again",
+        Notice,
+        stacklevel=3,
+    )
+    return False
 
 
 def candidates(name: str) -> Iterator[Path]:
@@ -91,36 +112,30 @@ def candidates(name: str) -> Iterator[Path]:
                 yield place
 
 
-def download(archive: Archive, target: Path, hint: str, progress: Progress | None) -> None:
-    """Downloads to `target`, which appears only once it is whole and its md5 is right."""
+def download(name: str, archive: Archive, hint: str, progress: Progress | None) -> None:
+    """Downloads into the home, where it appears only once it is whole and its md5 is right."""
     import pooch
     import requests
 
-    part = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False, suffix=".part") as file:
-            part = Path(file.name)
+        with new_file("downloads", name, archive.name) as file:
             pooch.HTTPDownloader(
                 progressbar=ProgressBar(archive.name, progress) if progress else False,
                 chunk_size=2**17,
                 timeout=TIMEOUT_S,
                 headers={"Accept-Encoding": "identity"},  # the bytes as published, and their count
             )(archive.url, file, None)
-        got = md5(part)
-        if got != archive.md5:
-            raise RungError(
-                f"{archive.url} came with the md5 {got} instead of {archive.md5} and was not kept; "
-                f"try again, or {hint}"
-            )
-        part.replace(target)
+            file.flush()
+            got = md5(Path(file.name))
+            if got != archive.md5:
+                raise RungError(
+                    f"{archive.url} came with the md5 {got} instead of {archive.md5} and was not "
+                    f"kept; try again, or {hint}"
+                )
     except requests.RequestException as error:
         raise RungError(f"can't download {archive.url} ({reason(error)}); {hint}") from error
     except OSError as error:
-        raise RungError(unwritable(target.parent, error)) from error
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
+        raise RungError(unwritable(home() / "downloads" / name, error)) from error
 
 
 def reason(error: Exception) -> str:
@@ -186,12 +201,17 @@ def local_copies() -> dict[str, str]:
     return copies
 
 
-def write_local_copies(copies: dict[str, str]) -> None:
+@contextlib.contextmanager
+def changed_local_copies() -> Iterator[dict[str, str]]:
+    """The register to change in place; it is written at the end. Processes take turns."""
     file = home() / "local.json"
-    part = file.with_suffix(f".{os.getpid()}.part")
-    try:
-        part.write_text(json.dumps(copies, indent=1, sort_keys=True) + "\n")
-        part.replace(file)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise RungError(unwritable(file, error)) from error
+    lock = locked(file.with_suffix(".lock"), wait=True)
+    assert lock is not None
+    with lock:
+        copies = local_copies()
+        yield copies
+        try:
+            with new_file(file.name) as new:
+                new.write(json.dumps(copies, indent=1, sort_keys=True).encode() + b"\n")
+        except OSError as error:
+            raise RungError(unwritable(file, error)) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rung import benchmark as benchmarks
 from rung import device as devices
-from rung import runner, suite
+from rung import home, runner, suite
 from rung.benchmark import Benchmark
 from rung.board import Board
 from rung.dataset import Dataset
@@ -102,7 +102,7 @@ def climb(
     names = [e.name for e in suite.ladder()] if chosen is None else list(chosen)
     rungs = {name: suite.baseline(name) for name in names}
     where = devices.resolve(device, precision)
-    runner.need_home()
+    home.need()
     for name in target.datasets:
         datasets[name] = datasets.get(name) or suite.load(name)
     plan = [

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import difflib
-import hashlib
 import io
 import warnings
 import zipfile
@@ -113,7 +112,7 @@ def load(path: str | Path, **options: Any) -> Dataset:
         "path": str(place),
         "options": plain,
         "files": [identity(place), *([identity(Path(said.test))] if said.test else [])],
-        "code": [sources.code(), code()],
+        **sources.written_by(),
     }
     return cached("prepared", key, lambda: read(place, said), Dataset.verified)
 
@@ -153,12 +152,6 @@ def suffix(place: Path) -> str:
 
 def identity(place: Path) -> str:
     return listing(place) if place.is_dir() else md5(place)
-
-
-def code() -> str:
-    """A hash of the rooms that turn a user's files into a data set."""
-    rooms = (__file__, splits.__file__, hygiene.__file__)
-    return hashlib.sha256(b"".join(Path(room).read_bytes() for room in rooms)).hexdigest()
 
 
 def _near(place: Path) -> str:

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import functools
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,8 +26,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-import rung.archives
-import rung.dataset
+from rung import home
 from rung.archives import (
     decoded,
     listing,
@@ -42,8 +39,7 @@ from rung.archives import (
 )
 from rung.dataset import Dataset, Modality, Pictures, Split, Task
 from rung.errors import RungError, unknown
-from rung.fetch import Archive, Progress, fetch, local_copies, md5, write_local_copies
-from rung.home import cached
+from rung.fetch import Archive, Progress, changed_local_copies, fetch, local_copies, md5
 
 # What files in datasets/ declare with.
 __all__ = [
@@ -100,9 +96,9 @@ class Source(abc.ABC):
             "kind": type(self).__name__,
             "declared": dataclasses.asdict(self),
             "files": self.identity(files),
-            "code": code(),
+            **written_by(),
         }
-        dataset = cached("prepared", key, lambda: self.read(name, files), Dataset.verified)
+        dataset = home.cached("prepared", key, lambda: self.read(name, files), Dataset.verified)
         # Names and terms are not part of the verified content: they come from the declaration.
         return dataclasses.replace(
             dataset,
@@ -528,11 +524,10 @@ class TextFolder(FileSource):
         )
 
 
-@functools.cache
-def code() -> str:
-    """A hash of the code that prepares data: a change of it makes all prepared data stale."""
-    rooms = (__file__, rung.archives.__file__, rung.dataset.__file__)
-    return hashlib.sha256(b"".join(Path(room).read_bytes() for room in rooms)).hexdigest()
+def written_by() -> dict[str, Any]:
+    """What the keys of prepared data say of the code: a change of it makes them all stale."""
+    rooms = ("archives", "dataset", "hygiene", "own", "sources", "splits")
+    return home.written_by(rooms, ("numpy", "pandas", "pillow", "pyarrow"))
 
 
 # --- A user's own copy ------------------------------------------------------------------------
@@ -549,17 +544,17 @@ def add_local(name: str, source: Source, path: str | Path) -> Dataset:
     if not place.exists():
         raise RungError(f"there is no file or folder {place}")
     dataset = source.prepare(name, source.local(name, place))
-    write_local_copies({**local_copies(), name: str(place)})
+    with changed_local_copies() as copies:
+        copies[name] = str(place)
     return dataset
 
 
 def remove_local(name: str) -> None:
     """Forgets the user's own copy of `name`; the file itself stays where it is."""
-    copies = local_copies()
-    if name not in copies:
-        raise unknown("local copy", name, copies)
-    del copies[name]
-    write_local_copies(copies)
+    with changed_local_copies() as copies:
+        if name not in copies:
+            raise unknown("local copy", name, copies)
+        del copies[name]
 
 
 # --- Files to data sets -----------------------------------------------------------------------

@@ -25,7 +25,7 @@ def one_line(done: subprocess.CompletedProcess[str], *says: str) -> None:
 def test_help_of_every_command_shows_an_example(rung: Rung) -> None:
     top = rung("--help")
     assert top.returncode == 0
-    for command in ("list", "run", "board", "beat", "publish", "data"):
+    for command in ("list", "run", "board", "beat", "publish", "data", "cache"):
         assert command in top.stdout
         page = rung(command, "--help")
         assert page.returncode == 0
@@ -76,6 +76,11 @@ def test_listing_imports_nothing_heavy(rung: Rung) -> None:
         (["board", "digits", "--level", "95"], ["--level", "0.95"]),
         (["data", "ids", "digit"], ["did you mean digits"]),
         (["data", "add", "imagenette", "nowhere.tgz"], ["nowhere.tgz"]),
+        (["cache", "prune", "--keep", "abc"], ["--keep abc", "20GB"]),
+        (["cache", "prune", "--keep", "20"], ["--keep 20", "unit"]),
+        (["cache", "prune", "--keep", "-1GB"], ["--keep", "--help"]),
+        (["cache", "clear", "trial"], ["did you mean trials"]),
+        (["cache", "empty"], ["empty", "--help"]),
         (["climb"], ["--help"]),
     ],
 )

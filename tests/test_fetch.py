@@ -6,12 +6,16 @@ import gzip
 import http.server
 import os
 import socket
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
 from samples import (
     ARCHIVE,
     TREE,
@@ -49,6 +53,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.path == "/slow.tgz":
             stop.wait(10)
+        if self.path == "/late.tgz":
+            stop.wait(1)
         self.wfile.write(ARCHIVE[:-100] if self.path == "/cut.tgz" else ARCHIVE)
 
     def log_message(self, *args: Any) -> None: ...
@@ -83,6 +89,50 @@ def test_download_is_verified_kept_and_done_once(server: str, home: Path) -> Non
     kept = home / "downloads" / "photos" / "photos.tgz"
     assert kept.read_bytes() == ARCHIVE
     assert list(kept.parent.iterdir()) == [kept]
+
+
+def test_two_processes_download_it_once(server: str, home: Path) -> None:
+    code = (
+        "from samples import published\n"
+        f"print(len(published({server + '/late.tgz'!r}).load('photos', '.')))"
+    )
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": path},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    assert [p.communicate(timeout=60)[0] for p in both] == [f"{len(TREE)}\n"] * 2
+    assert asked == ["/late.tgz"]
+    kept = home / "downloads" / "photos" / "late.tgz"
+    assert [p for p in (home / "downloads").rglob("*") if p.is_file()] == [kept]
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert kept.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_copies_registered_at_the_same_time_are_all_kept(home: Path) -> None:
+    code = """
+        import sys
+        from rung.fetch import changed_local_copies
+        for number in range(40):
+            with changed_local_copies() as copies:
+                copies[f"{sys.argv[1]}{number}"] = "/x"
+    """
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code), name],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        for name in "ab"
+    ]
+    assert [p.wait(timeout=60) for p in both] == [0, 0]
+    assert len(fetch.local_copies()) == 80
+    assert (home / "local.json").stat().st_mode & 0o777 == 0o600
+    assert [p.name for p in home.iterdir()] == ["local.json"]
 
 
 def test_damaged_download_is_downloaded_again(server: str, home: Path) -> None:

@@ -18,10 +18,21 @@ import pytest
 from conftest import ROOT, write_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import python, save
+from samples import jpeg, python, save
 
 from rung.errors import RungError
-from rung.home import Notice, NotKept, cached, entry, find, keep
+from rung.home import (
+    MOST_IN_USE,
+    Notice,
+    NotKept,
+    cached,
+    claim,
+    entry,
+    find,
+    keep,
+    locked,
+    note,
+)
 from rung.home import home as make_home
 
 KEY = {"name": "numbers", "seed": 1}
@@ -173,6 +184,63 @@ def test_a_key_is_the_same_in_every_process() -> None:
         assert python(code, PYTHONHASHSEED=seed).stdout.strip() == str(entry("room", KEY))
 
 
+def test_an_entry_says_what_it_is(home: Path) -> None:
+    keep("room", KEY, numbers)
+    path = entry("room", KEY)
+    assert note(path) == KEY
+    assert note(home / "room" / "nothing") is None
+    whole = path.read_bytes()
+    for content in (b"", b"{}", whole[:-1], whole + b"\n", whole.replace(b"numbers", b"other")):
+        path.unlink()
+        path.write_bytes(content)
+        assert note(path) is None
+
+
+def test_another_version_of_engine_or_library_never_reads_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: Path
+) -> None:
+    import importlib.metadata
+
+    import rung
+    from rung import features, sources, trial
+    from rung.benchmark import Trial
+    from rung.dataset import Dataset, Pictures
+
+    table = save(tmp_path / "t.csv", b"a,target\n" + b"1,x\n2,y\n" * 20)
+    photos = Dataset.from_arrays(
+        Pictures.from_bytes([jpeg(9 * i) for i in range(12)]),
+        np.arange(12) % 2,
+        name="photos",
+        task="classification",
+        modality="image",
+    )
+    real = importlib.metadata.version
+
+    def use() -> list[str]:
+        """Prepares data in both ways, decodes pictures, and asks for a trial."""
+        trial.engine_hash.cache_clear()
+        trial.libraries.cache_clear()
+        Dataset.from_table(table)
+        sources.Table(title="T", path="t.csv", target="target").load("t", str(tmp_path))
+        features.pixels(photos, 8)
+        return [str(entry("trials", trial.key(Trial("d", "f", "s", "prior", None, 0), "h")))]
+
+    trials = use()
+    assert len(list(home.rglob("output.pkl"))) == 3
+    assert use() == trials
+    assert len(list(home.rglob("output.pkl"))) == 3
+    monkeypatch.setattr(rung, "__version__", "another")
+    trials += use()
+    assert len(list(home.rglob("output.pkl"))) == 6
+    monkeypatch.setattr(importlib.metadata, "version", lambda n: f"{real(n)}.1")
+    trials += use()
+    assert len(list(home.rglob("output.pkl"))) == 9
+    assert len(set(trials)) == 3
+    monkeypatch.undo()
+    trial.engine_hash.cache_clear()
+    trial.libraries.cache_clear()
+
+
 # --- What can't be written --------------------------------------------------------------------
 
 
@@ -226,9 +294,17 @@ def test_what_is_kept_stays_readable_where_nothing_can_be_written(home: Path) ->
         home.chmod(0o700)
 
 
-def test_home_is_private(home: Path) -> None:
-    keep("room", KEY, numbers)
-    assert home.stat().st_mode & 0o777 == 0o700
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_home_is_private_whatever_the_umask(home: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        cached("room", KEY, numbers, check)
+        with locked(make_home() / "x.lock") or pytest.fail("somebody else has it"):
+            modes = {p: p.stat().st_mode & 0o777 for p in [home, *home.rglob("*")]}
+    finally:
+        os.umask(before)
+    assert len(modes) == 5
+    assert all(mode == (0o700 if p.is_dir() else 0o600) for p, mode in modes.items())
 
 
 # --- Several processes ------------------------------------------------------------------------
@@ -237,6 +313,7 @@ WRITER = """
 import sys, warnings, numpy as np
 from rung.home import cached, entry, find, keep
 warnings.simplefilter("error")
+warnings.filterwarnings("ignore", "another process prepares")
 def check(value):
     if not (value == value[0]).all():
         raise ValueError("a mixture")
@@ -261,6 +338,119 @@ def test_processes_that_keep_the_same_keys_do_not_disturb_each_other(home: Path)
     ]
     assert [w.communicate(timeout=60)[0] for w in writers] == ["True\n", "True\n"]
     assert len(files(home)) == 61
+
+
+def processes(code: str, *arguments: object) -> list[tuple[str, str]]:
+    """What the code prints in processes that start together, one for each argument."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(argument)],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for argument in arguments
+    ]
+    return [process.communicate(timeout=60) for process in started]
+
+
+def test_of_several_processes_one_computes_and_the_others_wait(tmp_path: Path, home: Path) -> None:
+    code = """
+import sys, time
+from rung import home
+def compute():
+    with open(sys.argv[1], "a") as file:
+        file.write("computed ")
+    time.sleep(1)
+    return b"value"
+print(home.cached("room", {"name": "slow"}, compute, len))
+"""
+    marks = tmp_path / "marks"
+    answers = processes(code, marks, marks, marks)
+    assert [out for out, _ in answers] == ["b'value'\n"] * 3
+    assert marks.read_text() == "computed "
+    assert sum("another process prepares the same data" in error for _, error in answers) == 2
+    assert files(home) == [entry("room", {"name": "slow"})]
+
+
+def test_one_process_at_a_time_has_a_claim(tmp_path: Path, home: Path) -> None:
+    # The file of the lock comes and goes: who waited for a removed one must not believe it.
+    code = """
+import sys
+from pathlib import Path
+from rung import home
+count = Path(sys.argv[1])
+for _ in range(300):
+    with home.claim("room", {"name": "x"}, wait=True):
+        count.write_text(str(int(count.read_text()) + 1))
+"""
+    count = save(tmp_path / "count", b"0")
+    assert processes(code, count, count, count) == [("", "")] * 3
+    assert count.read_text() == "900"
+    assert not files(home)
+
+
+def test_a_claim_is_refused_until_it_is_given_back_or_its_process_dies(home: Path) -> None:
+    held = claim("room", KEY)
+    assert held is not None
+    assert claim("room", KEY) is None
+    with claim("room", {**KEY, "seed": 2}) or pytest.fail("it is another entry"):
+        held.close()
+    again = claim("room", KEY)
+    assert again is not None
+    with again:
+        assert claim("room", KEY) is None
+    code = f"""
+import os
+from rung import home
+assert home.claim("room", {KEY!r})
+os.kill(os.getpid(), 9)
+"""
+    processes(code, "")
+    assert len(files(home)) == 1  # its lock, in nobody's way
+    with claim("room", KEY) or pytest.fail("somebody has it"):
+        assert claim("room", KEY) is None
+    assert not files(home)
+
+
+def test_a_claim_that_can_not_be_made_is_in_nobody_s_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNG_HOME", str(save(tmp_path / "file", b"")))
+    for _ in range(2):
+        assert claim("room", KEY) is not None
+
+
+def test_an_error_gives_the_claim_back(home: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        cached("room", KEY, lambda: 1 / 0, check)  # type: ignore[arg-type, return-value]
+    assert not files(home)
+    with claim("room", KEY) or pytest.fail("somebody has it"):
+        assert len(files(home)) == 1
+
+
+def test_a_reader_of_a_damaged_entry_leaves_the_one_that_replaced_it() -> None:
+    keep("room", KEY, lambda: (np.arange(3), "wrong"))
+
+    def meanwhile(value: Value) -> None:
+        keep("room", KEY, numbers)
+        check(value)
+
+    with pytest.warns(Notice, match="damaged"):
+        assert find("room", KEY, meanwhile) is None
+    assert same(find("room", KEY, check))
+
+
+def test_no_more_files_stay_open_than_a_process_may_have(home: Path) -> None:
+    here = Path("/proc/self/fd")
+    if not here.is_dir():
+        pytest.skip("there is no /proc here to count open files in")
+    for number in range(MOST_IN_USE + 20):
+        assert cached("room", {"n": number}, lambda: b"x", len) == b"x"
+        assert cached("room", {"n": number}, lambda: b"y", len) == b"x"
+    mine = [p for p in here.iterdir() if os.path.realpath(p).startswith(str(home))]
+    assert len(mine) == MOST_IN_USE
 
 
 def test_a_killed_writer_leaves_nothing_that_is_read(home: Path) -> None:
@@ -293,7 +483,7 @@ def test_the_command_says_it_in_one_plain_line(
     whole = rung(*arguments)
     assert (whole.returncode, whole.stderr) == (0, "")
     (path,) = (home / "prepared").rglob("output.pkl")
-    path.write_bytes(path.read_bytes()[:-100])
+    path.write_bytes(path.read_bytes()[:1000])
     damaged = rung(*arguments)
     assert (damaged.returncode, damaged.stdout) == (0, whole.stdout)
     assert damaged.stderr == f"rung: the cache entry {path} is damaged (it can't be read); redone\n"
