@@ -120,16 +120,6 @@ def total(items: Iterable[Kept]) -> int:
     return sum(item.bytes for item in items)
 
 
-def parse_size(text: str) -> int:
-    """Bytes of "20GB", "1.5 M" or "0"; units are powers of 1,000. Raises RungError for the rest."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]B?|B)", text.strip(), re.ASCII | re.IGNORECASE)
-    if match:
-        return int(float(match[1]) * 1000 ** "BKMGT".index(match[2][0].upper()))
-    if text.strip() == "0":
-        return 0
-    raise RungError(f"--keep {text}: say a size with its unit, such as 20GB or 500MB")
-
-
 # --- What is there ----------------------------------------------------------------------------
 
 # What a killed process can leave: a file that it was writing, or a lock.

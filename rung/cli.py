@@ -561,7 +561,7 @@ def describe(arguments: argparse.Namespace) -> int:
 
 
 def cache(arguments: argparse.Namespace) -> int:
-    from rung import cache
+    from rung import cache, quantities
     from rung.render.cache import listed, removed, render
 
     if arguments.action is None:
@@ -570,7 +570,7 @@ def cache(arguments: argparse.Namespace) -> int:
         items = cache.kept(cache.known(arguments.kinds) or cache.ALL)
         print(listed(items, arguments.format, terminal_width()))
     elif arguments.action == "prune":
-        keep = None if arguments.keep is None else cache.parse_size(arguments.keep)
+        keep = None if arguments.keep is None else quantities.size(arguments.keep, "--keep")
         print(removed(cache.prune(keep)))
     else:
         print(removed(cache.clear(arguments.kinds)))

@@ -20,7 +20,7 @@ from rung.benchmark import Trial
 from rung.dataset import Dataset, Pictures
 from rung.errors import RungError
 from rung.progress import Progress
-from rung.runner import Finished, Resources
+from rung.runner import Finished, Resources, Results
 from rung.trial import without_predictions
 
 
@@ -30,7 +30,7 @@ def execute(
     hashes: dict[str, str],
     resources: Resources,
     shown: Progress,
-) -> Iterator[tuple[Trial, Finished]]:
+) -> Results:
     """Runs the trials and yields them as they finish; leaves out those that the deadline cut."""
     distributed = library()
     preload = runner.heavy({t.rung for t in pending})
@@ -158,10 +158,9 @@ def remote(
                 raise RungError(f"{address()} has other data for {trial.dataset}; see RUNG_DATA")
             _files[trial.fingerprint] = dataset, runner.ship(dataset, _server[0].folder)
         dataset, file = _files[trial.fingerprint]
-    limits = resources.limits
-    if limits.seconds == 0:
+    if resources.late:
         return None
-    return runner.isolated(_server[0], trial, dataset, file, entry.hash, limits)
+    return runner.isolated(_server[0], trial, dataset, file, entry.hash, resources.limits)
 
 
 def address() -> str:

@@ -77,12 +77,13 @@ class Server:
 
     preload: modules to import once, before any call; those that can't be imported are left out.
     folder: for files that calls read; it goes with the server, even if its caller is killed.
+    closed: whether `close` was called.
     """
 
     def __init__(self, preload: Sequence[str] = ()) -> None:
         self._lock = threading.Lock()
         self._running: set[socket.socket] = set()
-        self._closed = False
+        self.closed = False
         self.folder = Path(tempfile.mkdtemp(prefix="rung-"))
         self._start(preload)
 
@@ -109,7 +110,7 @@ class Server:
         except Lost:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(1)
-            if self._closed or not self._dead():
+            if self.closed or not self._dead():
                 raise
         return self._call(request, limits)  # the server died, most likely of what it imported
 
@@ -118,7 +119,7 @@ class Server:
         status, its_status = socket.socketpair()
         with answer, status:
             with its_answer, its_status, self._lock:
-                if self._closed:
+                if self.closed:
                     raise Died("stopped")
                 if self._dead():
                     self._channel.close()
@@ -154,7 +155,7 @@ class Server:
         while answer in left and (piece := received(answer)):
             said.extend(piece)
         if not told:
-            raise Lost("stopped" if self._closed else "its process could not be started or kept")
+            raise Lost("stopped" if self.closed else "its process could not be started or kept")
         end_of, whole = json.loads(told), False
         if not end_of["over"]:
             with contextlib.suppress(Exception):  # half an answer is none
@@ -169,9 +170,9 @@ class Server:
     def close(self) -> None:
         """Ends all calls that run, and the server."""
         with self._lock:
-            if self._closed:
+            if self.closed:
                 return
-            self._closed = True
+            self.closed = True
             for status in tuple(self._running):
                 with contextlib.suppress(OSError):
                     status.shutdown(socket.SHUT_RDWR)

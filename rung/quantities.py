@@ -6,26 +6,23 @@ import re
 
 from rung.errors import RungError
 
-SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
-BYTES = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
-BYTES |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "k": 1e3, "m": 1e6, "g": 1e9}
+SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def seconds(text: str, option: str) -> float:
-    """Of "90", "90s", "10m", "1.5h" or "1h30m". Raises RungError that names the option."""
-    pieces = re.findall(r"([0-9.]+)([a-z]*)", text.strip().lower())
-    try:
-        total = sum(float(number) * SECONDS[unit] for number, unit in pieces)
-    except (KeyError, ValueError):
-        total = 0.0
-    if total <= 0 or "".join(map("".join, pieces)) != text.strip().lower():
-        raise RungError(f"{option} {text}: say a time, such as 90s, 10m or 1.5h")
-    return total
+    """Of "90s", "10m", "1.5h" or "1h30m". Raises RungError that names the option."""
+    plain = text.strip().lower()
+    pieces = re.findall(r"(\d+(?:\.\d+)?)([smh])", plain)
+    if not pieces or "".join(map("".join, pieces)) != plain:
+        raise RungError(f"{option} {text}: say a time with its unit, such as 90s, 10m or 1.5h")
+    return float(sum(float(number) * SECONDS[unit] for number, unit in pieces))
 
 
 def size(text: str, option: str) -> int:
-    """Bytes of "20GB", "512MiB" or "1000000". Raises RungError that names the option."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", text.strip().lower())
-    if found is None or found[2] not in BYTES:
-        raise RungError(f"{option} {text}: say a size, such as 20GB or 512MiB")
-    return int(float(found[1]) * BYTES[found[2]])
+    """Bytes of "20GB", "1.5 M" or "0"; units are powers of 1,000. Raises RungError for the rest."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]B?|B)", text.strip(), re.ASCII | re.IGNORECASE)
+    if match:
+        return int(float(match[1]) * 1000 ** "BKMGT".index(match[2][0].upper()))
+    if text.strip() == "0":
+        return 0
+    raise RungError(f"{option} {text}: say a size with its unit, such as 20GB or 500MB")

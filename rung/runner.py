@@ -59,9 +59,13 @@ class Resources:
         threads = 1 if self.on_cluster else max(1, (os.cpu_count() or 1) // self.width)
         return Limits(seconds, memory, threads)
 
+    @property
+    def late(self) -> bool:
+        return time.time() >= self.deadline
+
     def cut(self, finished: Finished) -> bool:
         """Whether it was the deadline that ended a trial."""
-        return finished.over == "seconds" and time.time() >= self.deadline
+        return finished.over == "seconds" and self.late
 
 
 @dataclass
@@ -85,6 +89,9 @@ class Finished:
     trace: str = ""
     over: str = ""
     notices: tuple[tuple[str, type[home.Notice]], ...] = ()
+
+
+Results = Iterator[tuple[Trial, Finished]]
 
 
 def run(
@@ -164,7 +171,7 @@ def execute(
     hashes: dict[str, str],
     resources: Resources,
     shown: Progress,
-) -> Iterator[tuple[Trial, Finished]]:
+) -> Results:
     """Runs the trials and yields them as they finish; leaves out those that the deadline cut."""
     on_gpu = [t for t in pending if t.device.kind != "cpu"]
     on_cpu = [t for t in pending if t.device.kind == "cpu"]
@@ -172,19 +179,30 @@ def execute(
     with isolate.Server(preload=heavy(rungs)) as server:
         files = {name: ship(datasets[name], server.folder) for name in {t.dataset for t in pending}}
 
-        def attempt(trial: Trial) -> Finished | None:
-            limits = resources.limits
-            if limits.seconds == 0:
-                return None
-            shown.started(trial)
-            file = files[trial.dataset]
-            return isolated(
-                server, trial, datasets[trial.dataset], file, hashes[trial.rung], limits
-            )
+        busy: list[Trial] = []
 
-        for batch, width in ((on_cpu, resources.width), (on_gpu, 1)):
+        def attempt(trial: Trial, patient: bool = False) -> Finished | None:
+            """None if it is too late, or another run has the trial in hand (unless patient)."""
+            key = trials_room.key(trial, hashes[trial.rung])
+            while (claim := home.claim("trials", key)) is None:
+                if not patient:
+                    busy.append(trial)
+                if not patient or server.closed or resources.late:
+                    return None
+                time.sleep(0.2)
+            with claim:
+                dataset = datasets[trial.dataset]
+                if (kept := home.find("trials", key, Outcome.verify)) is not None:
+                    return Finished(kept.of(dataset))
+                if resources.late:
+                    return None
+                shown.started(trial)
+                file, rung_hash = files[trial.dataset], hashes[trial.rung]
+                return isolated(server, trial, dataset, file, rung_hash, resources.limits)
+
+        def finish(batch: Sequence[Trial], width: int, patient: bool) -> Results:
             with ThreadPoolExecutor(width) as pool:
-                running = {pool.submit(attempt, trial): trial for trial in batch}
+                running = {pool.submit(attempt, trial, patient): trial for trial in batch}
                 try:
                     for future in as_completed(running):
                         trial, finished = running[future], future.result()
@@ -195,6 +213,10 @@ def execute(
                     pool.shutdown(wait=False, cancel_futures=True)
                     server.close()
                     raise
+
+        for batch, width in ((on_cpu, resources.width), (on_gpu, 1)):
+            yield from finish(batch, width, patient=False)
+        yield from finish(tuple(busy), 1 if on_gpu else resources.width, patient=True)
 
 
 def isolated(
@@ -270,23 +292,13 @@ def work(trial: Trial, file: Path, rung_hash: str, threads: int) -> Finished:
 
 def log(trial: Trial, finished: Finished) -> str:
     """Writes the traceback of a failed trial and says where it is."""
-    path = home.home() / "logs" / f"{trial.dataset}-{trial.row}-{trial.seed_index}.txt"
+    name = f"{trial.dataset}-{trial.row}-{trial.seed_index}.txt"
     try:
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(finished.trace, encoding="utf-8")
-    except OSError as error:
-        return f"its log could not be written ({error.strerror})"
-    return f"log: {path}"
-
-
-def need_home() -> None:
-    """Raises RungError at once if nothing could be kept."""
-    probe = home.home() / ".probe"
-    try:
-        probe.write_bytes(b"rung")
-        probe.unlink()
-    except OSError as error:
-        raise RungError(home.unwritable(home.home(), error)) from error
+        with home.new_file("logs", name) as file:
+            file.write(finished.trace.encode())
+    except (OSError, RungError) as error:
+        return f"its log could not be written ({error})"
+    return f"log: {home.place() / 'logs' / name}"
 
 
 def machine_memory() -> int:

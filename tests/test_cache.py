@@ -17,7 +17,7 @@ from rich.filesize import decimal
 from samples import refused, save
 
 from rung import cache, features, home, sources
-from rung.cache import CACHED, Kept, kept, parse_size
+from rung.cache import CACHED, Kept, kept
 
 Rung = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -226,27 +226,6 @@ def test_a_home_of_others_is_not_cleared(
         assert done.returncode == 2
         assert "other things lie too" in done.stderr
     assert tree(whole_home) == before
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [
-        ("0", 0),
-        ("20GB", 20 * 10**9),
-        ("1.5 MB", 1_500_000),
-        ("7kb", 7000),
-        ("20G", 20 * 10**9),
-        ("3 B", 3),
-        ("2TB", 2 * 10**12),
-    ],
-)
-def test_sizes(text: str, size: int) -> None:
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "GB", "20", "-1GB", "nan GB", "1e3GB", "1,5GB", "٣GB", "2PB"])
-def test_sizes_that_are_none(text: str) -> None:
-    assert "20GB" in refused(lambda: parse_size(text))
 
 
 # --- What is in use ---------------------------------------------------------------------------
