@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, Self
@@ -35,6 +36,7 @@ NOISIER, HARDLY = (0.03, 0.1), 0.9
 ARD_FEATURES = 16  # up to as many features, each has a lengthscale of its own
 FARTHEST = 3.0  # standard deviations, to which more features than that are clipped
 FLOAT64_ROWS = 4_000  # up to as many rows classification, too, is done in float64
+MANY = 60_000  # of more rows to train on, and so to predict, fewer are drawn, for speed
 BLOCK = 1_024  # rows of a kernel matrix that are made at a time
 
 # What the hyperparameters may be: multiples of the targets' variance and of the median distance,
@@ -63,17 +65,24 @@ class _Posterior:
     serves all outputs: by the Woodbury identity (K + noise of output c)⁻¹ is
     P + drop P_h M⁻¹ P_hᵀ, M = I - drop P_hh, h = hits[c]. That is exact, well conditioned (the
     eigenvalues of M lie between the ratio of the two noises and 1), and far less work than one
-    factorisation a class. Each function's mean is a constant, its generalised least squares fit.
+    factorisation a class. Numbers are solved for with the factor alone, unless P is asked for.
+    Each function's mean is a constant, its generalised least squares fit.
     """
 
     def __init__(self, K: Tensor, targets: _Targets) -> None:
         y, drop = targets.values, targets.drop
         K.diagonal().add_(targets.noise)
-        factor = _cholesky(K)
+        self.targets, factor = targets, _cholesky(K)
         log_det = 2 * float(factor.diagonal().log().sum())
-        P = torch.cholesky_inverse(factor, out=K)
-        self.targets, self.inverse = targets, P
-        self.inner = [_cholesky(torch.eye(len(h)).to(K) - drop * P[h][:, h]) for h in targets.hits]
+        self.inner = [torch.eye(len(h)).to(K) for h in targets.hits]
+        if drop == 0:
+            self.factor = factor
+        else:
+            P = self.inverse = torch.cholesky_inverse(factor, out=K)
+            self.inner = [
+                _cholesky(one - drop * P[h][:, h])
+                for one, h in zip(self.inner, targets.hits, strict=True)
+            ]
         self.constant, self.weights = torch.empty_like(y[0]), torch.empty_like(y)
         self.log_evidence = 0.0  # of all outputs together (GPML eq. 2.30)
         ones = torch.ones_like(y[:, 0])
@@ -86,9 +95,20 @@ class _Posterior:
             volume = log_det + 2 * float(inner.diagonal().log().sum())
             self.log_evidence -= (misfit + volume + len(y) * math.log(2 * math.pi)) / 2
 
+    @functools.cached_property
+    def inverse(self) -> Tensor:
+        """P, (n, n)."""
+        return torch.cholesky_inverse(self.factor)
+
+    def _shared(self, columns: Tensor) -> Tensor:
+        """P columns, (n, columns)."""
+        if self.targets.drop == 0:
+            return torch.cholesky_solve(columns, self.factor)
+        return self.inverse @ columns
+
     def _solve(self, c: int, vector: Tensor) -> Tensor:
         """(K + noise of output c)⁻¹ vector, (n,)."""
-        h, u = self.targets.hits[c], self.inverse @ vector
+        h, u = self.targets.hits[c], self._shared(vector[:, None])[:, 0]
         if self.targets.drop == 0:
             return u
         v = torch.cholesky_solve(u[h][:, None], self.inner[c])[:, 0]
@@ -124,7 +144,7 @@ class _Posterior:
 
         cross: (n, rows), their covariances with the training rows.
         """
-        solved = self.inverse @ cross
+        solved = self._shared(cross)
         corrections = torch.stack([B.square().sum(0) for B in self._corrections(solved)], 1)
         variance = prior_variance - (cross * solved).sum(0)[:, None] - corrections
         return self.constant + cross.T @ self.weights, variance.clamp(min=0)
@@ -207,7 +227,8 @@ def _draw(strata: NDArray[Any], size: int, rng: np.random.RandomState) -> NDArra
 class _GaussianProcess(BaseEstimator):  # type: ignore[misc]
     """What the classifier and the regressor share.
 
-    max_rows: of more rows, so many are drawn for the exact posterior (their number: `n_train_`).
+    max_rows: of more rows, so many are drawn for the exact posterior (their number: `n_train_`);
+    of more than `MANY` fewer, so that to predict as many rows as there were takes no longer.
     tuning_rows: so many are drawn for the hyperparameters, which maximise the marginal likelihood.
     precision: accepted and ignored; factorisations are always float32 or float64, without TF32.
     """
@@ -240,6 +261,10 @@ class _GaussianProcess(BaseEstimator):  # type: ignore[misc]
         if X.shape[1] > ARD_FEATURES:
             Z = Z.clip(-FARTHEST, FARTHEST)
         return self._tensor(Z, dtype)
+
+    def _most_rows(self, n: int) -> int:
+        """How many of n rows to condition on: a prediction takes the square of it."""
+        return min(self.max_rows, int(self.max_rows * math.sqrt(MANY / n)))
 
     def _condition(self, X: Tensor, targets: _Targets, kernel: ScaleKernel) -> Self:
         self.n_train_, self.X_fit_, self.kernel_ = len(X), X, kernel.to(X)
@@ -298,7 +323,7 @@ class GaussianProcessClassifier(ClassifierMixin, _GaussianProcess):  # type: ign
                 loss = -_log_probabilities(*latents)[np.arange(len(rows)), codes[rows]].mean()
                 if loss < least:
                     least, chosen, self.alpha_epsilon_ = loss, kernel, alpha_epsilon
-            rows = _draw(codes, self.max_rows, rng)
+            rows = _draw(codes, self._most_rows(len(X)), rng)
             dtype = torch.float64 if len(rows) <= FLOAT64_ROWS else torch.float32
             targets = self._observe(codes[rows], self.alpha_epsilon_, dtype)
             return self._condition(self._inputs(X[rows], dtype), targets, chosen)
@@ -349,7 +374,7 @@ class GaussianProcessRegressor(RegressorMixin, _GaussianProcess):  # type: ignor
             targets = _Targets(values[rows], 0.0, 0.0, no_hits)
             _, kernel, tuned = _most_likely(self._inputs(X[rows], torch.float64), targets)
             self.noise_ = tuned.targets.noise  # of standardised targets
-            rows = _draw(np.zeros(len(X)), self.max_rows, rng)
+            rows = _draw(np.zeros(len(X)), self._most_rows(len(X)), rng)
             targets = _Targets(values[rows], self.noise_, 0.0, no_hits)
             return self._condition(self._inputs(X[rows], torch.float64), targets, kernel)
 

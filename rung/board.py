@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
+ROUNDING = 1e-6  # of a loss that is computed from float32
+
+
 @dataclass(frozen=True)
 class Row:
     """One rung on the board. Without predictions (it failed, or can't run here) there is only a
@@ -217,11 +220,17 @@ class Board:
 
     @property
     def uninformed(self) -> list[Row]:
-        """The rows whose log loss (of a regression: Gaussian NLL) is not below the prior's."""
-        name = "log_loss" if self.dataset["task"] == "classification" else "nll"
-        losses = {row.rung: row.scores[name].estimate for row in self.rows if name in row.scores}
-        prior = losses.pop("prior", np.inf)
-        return [row for row in self.rows if losses.get(row.rung, -np.inf) >= prior]
+        """The rows whose log loss (of a regression: Gaussian NLL) is no lower than that of the test
+        part's class frequencies (its normal distribution), said whatever the example."""
+        classes = self.dataset["task"] == "classification"
+        name = "log_loss" if classes else "nll"
+        found = []
+        for row, said in zip(self.rows, self.answers, strict=False):
+            targets = [p.target for p in said.predictions]
+            least = np.mean([entropy(t) if classes else normal_nll(t) for t in targets])
+            if name in row.scores and row.scores[name].estimate >= least - ROUNDING:
+                found.append(row)
+        return found
 
     def beat(self, given: Any) -> Verdict:
         """How predictions of a user's own do against every rung.
@@ -338,6 +347,16 @@ def enough(group: list[Outcome]) -> list[Outcome]:
     """Without the seeds that were left out on some split, if there are others."""
     left_out = {o.trial.seed_index for o in group if o.status.startswith(NOT_RUN)}
     return [o for o in group if o.trial.seed_index not in left_out] or group
+
+
+def entropy(codes: NDArray[Any]) -> float:
+    """Of the class frequencies, in nats: no constant probabilities have a lower log loss."""
+    return float(stats.entropy(np.unique(codes, return_counts=True)[1]))
+
+
+def normal_nll(values: NDArray[Any]) -> float:
+    """The lowest Gaussian NLL that one normal distribution has on these numbers."""
+    return float(stats.norm.entropy(scale=np.std(values)))
 
 
 def describe(group: Sequence[Outcome]) -> Row:

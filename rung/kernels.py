@@ -43,6 +43,7 @@ class _KernelRidge(BaseEstimator):  # type: ignore[misc]
     one, and above max_exact rows "rbf".
     max_exact: rows up to which the solution is exact (memory grows with their square).
     n_landmarks: landmarks of the Nyström solution above that.
+    max_rows: of more rows, so many are drawn (their number: `n_train_`).
     n_odd: how many of the last features change sign, all together, in the mirror image of an
     example. With more than none, the kernel averaged over an example and its image is tried:
     it gives what training on all images too would give, from a matrix of the same size.
@@ -54,6 +55,7 @@ class _KernelRidge(BaseEstimator):  # type: ignore[misc]
         kernel: str = "auto",
         max_exact: int = 10_000,
         n_landmarks: int = 5_000,
+        max_rows: int = 100_000,
         n_odd: int = 0,
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
@@ -62,6 +64,7 @@ class _KernelRidge(BaseEstimator):  # type: ignore[misc]
         self.kernel = kernel
         self.max_exact = max_exact
         self.n_landmarks = n_landmarks
+        self.max_rows = max_rows
         self.n_odd = n_odd
         self.random_state = random_state
         self.device = device
@@ -75,6 +78,10 @@ class _KernelRidge(BaseEstimator):  # type: ignore[misc]
         if self.kernel != "auto" and self.kernel not in BANDWIDTHS:
             raise ValueError(f"no kernel {self.kernel!r}; say auto, {' or '.join(BANDWIDTHS)}")
         order = check_random_state(self.random_state).permutation(len(X))
+        if len(X) > self.max_rows:
+            drawn = np.sort(order[: self.max_rows])
+            rows, left_out = self._fit(X[drawn], Y[drawn])
+            return drawn[rows], left_out
         self.n_train_ = len(X)
         self.center_ = X.mean(axis=0, dtype=np.float64)
         self.center_[len(self.center_) - self.n_odd :] = 0

@@ -207,3 +207,15 @@ def test_texts_become_words_and_projections() -> None:
     Z = pipeline.fit_transform(data.X)
     assert Z.shape == (len(data), min(features.COMPONENTS, X.shape[0] - 1, X.shape[1] - 1))
     assert np.isfinite(pipeline.transform(np.array(["", "unheard of"], dtype=object))).all()
+
+
+def test_each_tree_of_a_forest_on_very_many_rows_is_grown_on_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rung = suite.get("baselines", "random_forest").load()
+    many = table(n=120)
+    assert rung.make(many, 0).max_samples is None
+    monkeypatch.setitem(rung.make.__globals__, "MOST_ROWS", 50)
+    model = rung.make(many, 0, n_estimators=3).fit(many.X, many.y)
+    assert model.max_samples == 50
+    assert all(tree.tree_.n_node_samples[0] <= 50 for tree in model.estimators_)

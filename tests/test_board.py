@@ -270,18 +270,30 @@ def test_one_seed_of_a_random_rung_is_said_to_be_unmeasured() -> None:
     assert "noise of training is not measured: Good." in str(board)
 
 
-def test_probabilities_that_tell_less_than_the_prior_are_named() -> None:
+def test_probabilities_that_tell_nothing_are_named() -> None:
     def rung(name: str, share: float) -> Outcome:
         made = outcome(name, 0, 0.7)
         proba = np.full((N, 2), 1 - share, np.float32)
         proba[np.arange(N), made.target] = share
         return dataclasses.replace(made, proba=proba).sealed()
 
-    told = [rung("good", 0.9), rung("prior", 0.5)]
-    assert "tell less" not in str(Board.from_outcomes(told))
-    board = Board.from_outcomes([*told, rung("unsure", 0.4)])
-    assert "say only how common each class is: Unsure." in " ".join(str(board).split())
-    assert "tell less" not in str(Board.from_outcomes([rung("good", 0.9), rung("unsure", 0.4)]))
+    told = [rung("good", 0.9), rung("just", 0.51)]
+    assert "tell no more" not in str(Board.from_outcomes(told))
+    board = Board.from_outcomes([*told, rung("constant", 0.5), rung("unsure", 0.4)])
+    assert [row.rung for row in board.uninformed] == ["constant", "unsure"]
+    assert "how common each class is: Constant, Unsure." in " ".join(str(board).split())
+
+
+def test_predicted_deviations_that_tell_nothing_are_named() -> None:
+    def number(rung: str, std: float) -> Outcome:
+        target = np.linspace(0, 10, N)
+        data = DATASET | {"task": "regression", "classes": []}
+        fixed = {"dataset": data, "target": target, "label": target + 1, "proba": None}
+        return outcome(rung, 0, 1, **fixed, std=np.full(N, std, np.float32))
+
+    board = Board.from_outcomes([number("fair", 1.0), number("sure", 0.1)])
+    assert [row.rung for row in board.uninformed] == ["sure"]
+    assert "how targets are spread: Sure." in " ".join(str(board).split())
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 140])

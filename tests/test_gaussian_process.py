@@ -224,6 +224,14 @@ def test_rows_beyond_the_limit_are_drawn_by_class(blobs):
     assert [len(h) for h in few.posterior_.targets.hits] == [1, 1, 1, 1]
 
 
+def test_of_very_many_rows_fewer_are_drawn(blobs, monkeypatch):
+    X, y = blobs
+    monkeypatch.setattr(gp, "MANY", len(X) / 4)
+    model = GaussianProcessClassifier(max_rows=64, tuning_rows=30, random_state=0).fit(X, y)
+    assert model.n_train_ == 32
+    assert GaussianProcessRegressor(max_rows=64, random_state=0).fit(X, y).n_train_ == 32
+
+
 def test_a_class_missing_and_codes_that_are_no_range():
     X, y = make_blobs(n_samples=60, n_features=3, centers=2, random_state=0)
     model = GaussianProcessClassifier(random_state=0).fit(X, np.array([2, 7])[y])

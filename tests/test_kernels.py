@@ -104,6 +104,15 @@ def test_nystrom_uses_rows_that_are_no_landmarks():
     assert -few.loo_score_ * y.var() == pytest.approx(0.25 + error, rel=0.15)
 
 
+def test_of_very_many_rows_some_are_drawn():
+    X, y = wave(400)
+    model = KernelRidgeRegressor(max_rows=150, random_state=0).fit(X, y)
+    assert (model.n_train_, len(model.X_fit_)) == (150, 150)
+    labels = KernelRidgeClassifier(max_rows=150, random_state=0).fit(X, y > np.median(y))
+    assert labels.n_train_ == 150
+    assert labels.score(X, y > np.median(y)) > 0.9
+
+
 def test_nystrom_classifier(monkeypatch):
     A, a, B, b = parts(load_digits)
     model = KernelRidgeClassifier(max_exact=500, n_landmarks=400, random_state=0).fit(A, a)

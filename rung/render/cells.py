@@ -218,12 +218,10 @@ def facts(board: Board) -> list[str]:
         )
     if board.uninformed:
         names = ", ".join(row.title for row in board.uninformed)
-        of_what = "common each class is"
+        what = "common each class is"
         if board.dataset["task"] == "regression":
-            of_what = "targets are spread"
-        lines.append(
-            f"Probabilities that tell less than Prior's, which say only how {of_what}: {names}."
-        )
+            what = "targets are spread"
+        lines.append(f"Their probabilities tell no more than how {what}: {names}.")
     unmeasured = [r.title for r in board.rows if r.ok and r.seeds == 1 and not r.deterministic]
     if unmeasured and board.n_splits == 1:
         lines.append(
