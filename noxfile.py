@@ -1,4 +1,5 @@
 import hashlib
+import sys
 from pathlib import Path
 
 import nox
@@ -66,3 +67,9 @@ def coverage(session: nox.Session) -> None:
     """Simulate how often the intervals hold what they claim, and write results/coverage.md."""
     install(session)
     session.run("python", "benchmarks/_coverage.py", *session.posargs)
+
+
+@nox.session(default=False, venv_backend="none")
+def automl(session: nox.Session) -> None:
+    """Build the environment of auto-sklearn in Rung's home; `-- 3.11` builds it with that Python."""
+    session.run(sys.executable, "-m", "rung.interpreters", "automl", *session.posargs)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rung import interpreters
 from rung.baseline import Baseline
 from rung.dataset import Dataset
 from rung.errors import RungError, unknown
@@ -46,7 +47,8 @@ class Entry:
 
     @property
     def hash(self) -> str:
-        """Of the file's text and of the rooms of the engine that it imports by name."""
+        """Of the file's text, of the rooms of the engine that it imports by name, and of what the
+        interpreter is made of that it runs in."""
         text = self.path.read_bytes()
         digest = hashlib.sha256(text)
         for node in ast.walk(ast.parse(text)):
@@ -54,6 +56,8 @@ class Entry:
                 room = _here.parent / f"{str(node.module).removeprefix('rung.')}.py"
                 if room.is_file():
                     digest.update(room.read_bytes())
+        for file in interpreters.sources(self.meta.get("interpreter", "")):
+            digest.update(file.read_bytes())
         return digest.hexdigest()[:16]
 
     def load(self) -> Any:
