@@ -117,7 +117,8 @@ class _Elsewhere(BaseEstimator):  # type: ignore[misc]
     categorical=, folder=, **settings)`: X (n, n_features) float, with NaN where something is
     missing; y (n,) float, or int codes of classes from 0; categorical: the columns that are codes
     of categories; folder: for its files, removed in the end.
-    After fit: chosen_, peak_mib_ (of the largest process there).
+    After fit: chosen_, peak_mib_ (of the largest process there), n_train_ (all rows, unless what
+    it chose says "n_train").
     """
 
     def __init__(
@@ -157,6 +158,7 @@ class _Elsewhere(BaseEstimator):  # type: ignore[misc]
             settings={**(self.settings or {}), "categorical": list(self.categories_)},
         )
         self.chosen_ = {"python": answer["python"], **answer["chosen"]}
+        self.n_train_ = int(self.chosen_.get("n_train", len(y)))
         self.peak_mib_ = float(answer["peak_mib"])
         return self
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -311,9 +312,10 @@ def test_other_requirements_make_old_trials_stale(recipes: Path) -> None:
 def test_large_pictures_are_not_for_it() -> None:
     rung = suite.baseline("auto_sklearn")
     assert rung.applies_to(suite.load("digits"))
-    assert rung.applies_to(pictures(side=28, channels=1))
-    assert rung.applies_to(pictures(side=200, channels=1))  # seen at 32 × 32
-    assert not rung.applies_to(pictures(side=32, channels=3))
+    assert rung.applies_to(pictures(side=16, channels=1))
+    assert not rung.applies_to(pictures(side=28, channels=1))
+    assert not rung.applies_to(pictures(side=12, channels=3))
+    assert replace(rung, px=8).applies_to(pictures(side=28, channels=1))  # seen at 8 × 8
     photographs = suite.load("imagenette_mini")
     assert isinstance(photographs.X, Pictures)
     assert not rung.applies_to(photographs)
@@ -332,7 +334,7 @@ def test_auto_sklearn_itself(data: Any, home: Path, monkeypatch: pytest.MonkeyPa
     rung = suite.baseline("auto_sklearn")
     planned = trials(data, [("auto_sklearn", rung)], seeds=1)[0]
     parameters = (("memory", 3_000), ("seconds", 30))
-    outcome = trial.run(trial.dataclasses.replace(planned, parameters=parameters), rung, data)
+    outcome = trial.run(replace(planned, parameters=parameters), rung, data)
     if data.task == "classification":
         assert (outcome.label == outcome.target).mean() > 0.7
     else:
