@@ -1,4 +1,5 @@
 import hashlib
+import sys
 from pathlib import Path
 
 import nox
@@ -74,3 +75,9 @@ def bench(session: nox.Session) -> None:
     """Measure what it costs that each trial runs in a process of its own."""
     install(session)
     session.run("python", "benchmarks/_isolation.py", *session.posargs)
+
+
+@nox.session(default=False, venv_backend="none")
+def automl(session: nox.Session) -> None:
+    """Build the environment of auto-sklearn in Rung's home; `-- 3.11` builds it with that Python."""
+    session.run(sys.executable, "-m", "rung.interpreters", "automl", *session.posargs)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rung.dataset import Dataset, Modality, Task
+from rung.dataset import Dataset, Modality, Pictures, Task
 
 # What an estimator is handed as X, for n examples (rung.features makes it):
 #   nothing       (n, 1) zeros: the input can't be looked at
@@ -29,8 +29,9 @@ class Baseline:
     seed: an int for `random_state`. A classifier gets int codes of classes as y and is asked for
     `predict` and, if it has it, `predict_proba`; a regressor for `predict`, and for
     `predict(X, return_std=True)` if it takes that. An estimator with the parameters `device` and
-    `precision` has them set by the engine; one with an attribute `n_train_` after fit says on how
-    many rows it really trained.
+    `precision` has them set by the engine. Attributes after fit: `n_train_` says on how many rows
+    it really trained, `chosen_` (plain data) what it chose, for the provenance, and `peak_mib_`
+    the memory of processes that it started.
     """
 
     rung: float  # height on the ladder: the order in which rungs are run and listed
@@ -41,7 +42,15 @@ class Baseline:
     needs: Needs = "standardized"
     px: int = 32  # side of the square that larger pictures are resized to
     deterministic: bool = False  # True: the same training part always gives the same model
+    most_values: int | None = None  # pictures of more (height × width × channels) are not for it
     gpu: bool = False  # True: takes `device` and `precision`
+    interpreter: str = ""  # the environment that it runs in, by `nox -s NAME`; "": the engine's
 
     def applies_to(self, dataset: Dataset) -> bool:
-        return dataset.task in self.tasks and dataset.modality in self.modalities
+        if dataset.task not in self.tasks or dataset.modality not in self.modalities:
+            return False
+        if self.most_values is None or dataset.modality != "image":
+            return True
+        encoded = isinstance(dataset.X, Pictures)
+        side, _, channels = (self.px, self.px, 3) if encoded else dataset.X.shape[1:]
+        return bool(min(side, self.px) ** 2 * channels <= self.most_values)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rung import features, home, isolate, results, suite
+from rung import features, home, interpreters, isolate, results, suite
 from rung import trial as trials_room
 from rung.baseline import Baseline
 from rung.benchmark import Trial
@@ -116,6 +116,12 @@ def run(
         if outcome is not None:
             found[trial] = outcome.of(datasets[trial.dataset])
 
+        elif how := "" if resources.on_cluster else missing(baselines[trial.rung]):
+            status = f"not run here: {how}"
+            found[trial] = without_predictions(
+                trial, baselines[trial.rung], datasets[trial.dataset], status
+            )
+
     pending = [t for t in plan if t not in found]
     if resources.deadline < float("inf"):
         pending = cheap_first(pending)
@@ -145,6 +151,16 @@ def run(
         for t in plan
     ]
     return report
+
+
+def missing(baseline: Baseline) -> str:
+    """How to get the interpreter that a rung names, "" if it is there or none is named."""
+    try:
+        if baseline.interpreter:
+            interpreters.find(baseline.interpreter)
+    except NotRunHere as error:
+        return str(error)
+    return ""
 
 
 def cheap_first(pending: Sequence[Trial]) -> list[Trial]:

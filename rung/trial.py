@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rung import device as devices
-from rung import features
+from rung import features, interpreters
 from rung.baseline import Baseline
 from rung.benchmark import Trial
 from rung.dataset import Dataset, take
@@ -209,8 +209,11 @@ def provenance(trial: Trial, threads: int) -> dict[str, Any]:
 def run(trial: Trial, baseline: Baseline, dataset: Dataset, threads: int = 1) -> Outcome:
     """Fits the rung on the training part and keeps its predictions of the test part.
 
-    Raises what the rung raises, and BadPredictions for an answer that can't be scored.
+    Raises what the rung raises, BadPredictions for an answer that can't be scored, and NotRunHere
+    without the interpreter that the rung names.
     """
+    if baseline.interpreter:
+        interpreters.find(baseline.interpreter)  # before any work
     split = dataset.split(trial.split)
     train = subset(split.train, trial)
     X = features.raw(dataset, baseline.needs, trial.px or baseline.px)
@@ -247,10 +250,12 @@ def run(trial: Trial, baseline: Baseline, dataset: Dataset, threads: int = 1) ->
     cost = {
         "fit_s": round(fit_s, 4),
         "predict_s": round(predict_s * 1000 / len(target), 4),
-        "peak_mib": round(peak_memory_mib(), 1),
+        "peak_mib": round(max(peak_memory_mib(), getattr(estimator, "peak_mib_", 0)), 1),
         "gpu_peak_mib": devices.peak_gpu_mib(device.kind),
         "n_train": int(getattr(estimator, "n_train_", len(y_train))),
     }
+    # Left out where there is none, so that published outcomes stay as they were written.
+    chosen = {"chosen": estimator.chosen_} if hasattr(estimator, "chosen_") else {}
     notes = sorted({f"{w.category.__name__}: {w.message}".partition("\n")[0] for w in caught})
     return Outcome(
         trial,
@@ -262,7 +267,7 @@ def run(trial: Trial, baseline: Baseline, dataset: Dataset, threads: int = 1) ->
         proba,
         std,
         cost,
-        {**described(baseline), **provenance(trial, threads), "warnings": notes[:5]},
+        {**described(baseline), **provenance(trial, threads), **chosen, "warnings": notes[:5]},
     ).sealed()
 
 

@@ -18,6 +18,7 @@ MADE: dict[str, Any] = {"tabular": table, "mixed": mixed, "image": pictures, "te
 CASES = [
     pytest.param(entry.name, task, kind, id=f"{entry.name}-{task}-{kind}")
     for entry in suite.ladder()
+    if not suite.baseline(entry.name).interpreter  # test_elsewhere.py has those
     for kind, made in MADE.items()
     if made().modality in suite.baseline(entry.name).modalities
     for task in suite.baseline(entry.name).tasks
@@ -91,7 +92,7 @@ def estimators() -> list[Any]:
     found = []
     for entry in suite.ladder():
         rung = suite.baseline(entry.name)
-        if rung.needs in ("pixels", "raw"):
+        if rung.needs in ("pixels", "raw") or rung.interpreter:
             continue
         for task in rung.tasks:
             estimator = rung.make(table(task=task), 0, **QUICK.get(entry.name, {}))

@@ -34,6 +34,8 @@ def test_wheel_carries_content_and_results(wheel: Path) -> None:
         }
         assert packed == mine
     assert not [n for n in names if n.startswith(("tests/", "datasets/", "baselines/"))]
+    for file in ("worker.py", "automl/3.9.txt", "automl/3.11-build.txt", "automl/check.py"):
+        assert f"rung/interpreters/{file}" in names
 
 
 def test_installed_command_runs_from_an_empty_folder(wheel: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rung import interpreters
 from rung.baseline import Baseline
 from rung.dataset import Dataset
 from rung.errors import RungError, unknown
@@ -46,13 +47,16 @@ class Entry:
 
     @property
     def hash(self) -> str:
-        """Of the file's text and of the rooms of the engine that it imports by name."""
+        """Of the file's text, of the rooms of the engine that it imports by name, and of what the
+        interpreter is made of that it runs in."""
         text = self.path.read_bytes()
         digest = hashlib.sha256(text)
         for name in sorted(self.imports):
             room = _here.parent / f"{name.removeprefix('rung.')}.py"
             if name.startswith("rung.") and room.is_file():
                 digest.update(room.read_bytes())
+        for file in interpreters.sources(self.meta.get("interpreter", "")):
+            digest.update(file.read_bytes())
         return digest.hexdigest()[:16]
 
     @property
