@@ -65,10 +65,11 @@ def across(where: Path, name: str, level: float = 0.95) -> Across:
 
 
 def write(outcomes: Iterable[Outcome], where: Path) -> list[Path]:
-    """Writes outcomes, pictures and README.md; returns the files. Other outcomes there stay."""
+    """Writes outcomes, pictures and README.md; returns the files. Other outcomes there stay, also
+    those of rungs that did not run this time."""
     from rung.render.plot import plot
 
-    outcomes = list(outcomes)
+    outcomes = [o for o in outcomes if not o.status.startswith("not run")]
     written = results.write(outcomes, where)
     for board in boards(where, sorted({o.trial.dataset for o in outcomes})):
         picture = where / board.dataset["name"] / "board.svg"

@@ -81,8 +81,8 @@ class Report:
 @dataclass(frozen=True)
 class Finished:
     """What is left of a trial that ran. seconds: what it took, loading and all. trace: for its log.
-    over: the limit that it was ended for, if one was. notices: warnings end with the process; these are warned of anew in the main one.
-    """
+    over: the limit that it was ended for, if one was. notices: warnings end with the process;
+    these are warned of anew in the main one."""
 
     outcome: Outcome
     seconds: float = 0.0
@@ -109,24 +109,24 @@ def run(
     report = Report([])
     found: dict[Trial, Outcome] = {}
     hashes = {name: suite.get("baselines", name).hash for name in {t.rung for t in plan}}
+    absent: dict[Trial, Outcome] = {}
     for trial in plan:
         outcome: Outcome | None = home.find(
             "trials", trials_room.key(trial, hashes[trial.rung]), Outcome.verify
         )
         if outcome is not None:
             found[trial] = outcome.of(datasets[trial.dataset])
-
         elif how := "" if resources.on_cluster else missing(baselines[trial.rung]):
-            status = f"not run here: {how}"
-            found[trial] = without_predictions(
-                trial, baselines[trial.rung], datasets[trial.dataset], status
+            absent[trial] = without_predictions(
+                trial, baselines[trial.rung], datasets[trial.dataset], f"not run here: {how}"
             )
 
-    pending = [t for t in plan if t not in found]
+    here = [t for t in plan if t not in absent]
+    pending = [t for t in here if t not in found]
     if resources.deadline < float("inf"):
         pending = cheap_first(pending)
     if pending:
-        with Progress(plan, found, resources.width, progress) as shown:
+        with Progress(here, found, resources.width, progress) as shown:
             try:
                 if resources.on_cluster:
                     from rung import cluster
@@ -146,6 +146,7 @@ def run(
             except KeyboardInterrupt as stop:
                 report.stopped = stop
     left_out = f"{NOT_RUN}{'stopped' if report.stopped else 'budget'}"
+    found |= absent
     report.outcomes = [
         found.get(t) or without_predictions(t, baselines[t.rung], datasets[t.dataset], left_out)
         for t in plan
@@ -194,7 +195,6 @@ def execute(
     rungs = {t.rung for t in pending}
     with isolate.Server(preload=heavy(rungs)) as server:
         files = {name: ship(datasets[name], server.folder) for name in {t.dataset for t in pending}}
-
         busy: list[Trial] = []
 
         def attempt(trial: Trial, patient: bool = False) -> Finished | None:
@@ -266,7 +266,7 @@ def ship(dataset: Dataset, folder: Path) -> Path:
     """Writes the data for the processes of the trials, which map its arrays into memory."""
     import joblib
 
-    path = folder / f"{dataset.name}.pkl"
+    path = folder / dataset.fingerprint
     try:
         joblib.dump(dataset, path)
     except OSError as error:
