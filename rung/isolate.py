@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import gc
 import importlib
 import json
 import os
@@ -75,7 +76,8 @@ class Lost(Died):
 class Server:
     """Runs calls, any number at a time: `call` may be used from several threads.
 
-    preload: modules to import once, before any call; those that can't be imported are left out.
+    preload: modules to import once, before any call, and MODULE:FUNCTION to call; what raises is
+    left out.
     folder: for files that calls read; it goes with the server, even if its caller is killed.
     closed: whether `close` was called.
     """
@@ -223,7 +225,11 @@ def serve(descriptor: int, folder: str, preload: Sequence[str]) -> None:
     tempfile.tempdir = folder
     for name in preload if LINUX else ():
         with contextlib.suppress(Exception):
-            importlib.import_module(name)
+            module, _, function = name.partition(":")
+            imported = importlib.import_module(module)
+            if function:
+                getattr(imported, function)()
+    gc.freeze()  # so that collecting garbage in a fork does not copy all that was imported
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system takes away keepers that have ended
     with socket.socket(fileno=descriptor) as channel:
         while True:

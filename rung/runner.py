@@ -259,7 +259,15 @@ def heavy(rungs: Iterable[str]) -> list[str]:
     they are imported."""
     named = {name for rung in rungs for name in suite.get("baselines", rung).imports}
     known = [name for name in sorted(named) if name.partition(".")[0] in HEAVY]
-    return ["rung.runner", "sklearn.base", "threadpoolctl", "psutil", *known]
+    return ["sklearn.base", "threadpoolctl", "psutil", *known, f"{__name__}:warm"]
+
+
+def warm() -> None:
+    """Finds out once what every trial asks for."""
+    suite.entries("baselines")
+    trials_room.engine_hash()
+    trials_room.libraries()
+    trials_room.git_state()
 
 
 def ship(dataset: Dataset, folder: Path) -> Path:

@@ -207,6 +207,17 @@ def test_closing_ends_what_runs() -> None:
         made.call(add, 1, 1)
 
 
+def test_what_is_asked_for_is_called_once_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = tmp_path / "mark"
+    (tmp_path / "ready.py").write_text(f"def go(): open({str(mark)!r}, 'a').write('.')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with isolate.Server(["nowhere:go", "ready:gone", "ready:go"]) as made:
+        assert [made.call(add, i, 1) for i in range(3)] == [1, 2, 3]
+    assert mark.read_text() == "."
+
+
 def test_a_module_that_kills_the_server_is_not_imported_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
