@@ -1,8 +1,9 @@
 """Runs trials on a Dask cluster, on this machine or on many, each still in a process of its own.
 
 Workers run the same version of Rung and of its libraries (checked for each trial), and find data
-sets by name as this machine does; what has no name is sent to each worker once. A worker that is
-lost costs its trials another start. Workers started with `--resources GPU=1` get the GPU trials.
+sets by name as this machine does; what has no name is sent to each worker once (of pictures their
+paths: they must lie where workers see them). A worker that is lost costs its trials another start.
+Workers started with `--resources GPU=1` get the GPU trials.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from rung import home, isolate, runner, suite
 from rung import trial as trials_room
 from rung.benchmark import Trial
-from rung.dataset import Dataset, Pictures
+from rung.dataset import Dataset
 from rung.errors import RungError
 from rung.progress import Progress
 from rung.runner import Finished, Resources, Results
@@ -39,7 +40,7 @@ def execute(
         sent = {
             name: client.scatter(datasets[name], hash=False)
             for name in {t.dataset for t in pending}
-            if name not in named and not isinstance(datasets[name].X, Pictures)
+            if name not in named
         }
         futures = {}
         for trial in pending:
