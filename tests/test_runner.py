@@ -130,6 +130,24 @@ def test_whatever_a_trial_does_costs_one_row(rung: Rung, own: Path) -> None:
     assert not [p for p in psutil.process_iter(["cmdline"]) if "987" in (p.info["cmdline"] or [])]
 
 
+def test_two_runs_at_a_time_share_the_work(own: Path, home: Path, tmp_path: Path) -> None:
+    fits = tmp_path / "fits"
+    body = COUNTED.format(path=str(fits)).replace("return", "import time; time.sleep(0.4); return")
+    write_rung(own, "counted", body, "")
+    command = [sys.executable, "-m", "rung", "run", "mine", "--suite", str(own)]
+    command += ["--baselines", "counted", "--seeds", "8", "--format", "json"]
+    both = [
+        subprocess.Popen(
+            command, env={**os.environ, "RUNG_HOME": str(home)}, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    boards = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert boards[0] == boards[1]
+    assert len(fits.read_text().split()) == 8
+
+
 def test_a_budget_leaves_out_what_does_not_fit(rung: Rung, own: Path) -> None:
     write_rung(own, "slow", "import time; time.sleep(1000)", "")
     run = ("run", "mine", "--suite", own, "--baselines", "slow,prior", "--format", "json")
