@@ -182,6 +182,8 @@ def test_stopped_by_hand_it_shows_what_is_finished(
     command = [sys.executable, "-m", "rung", "run", "mine", "--suite", str(own), "--jobs", "1"]
     process = subprocess.Popen(
         [*command, "--baselines", "prior,slow", "--format", "json"],
+        # A shell's background jobs ignore SIGINT, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         env={**os.environ, "RUNG_HOME": str(home)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
