@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rung import benchmark as benchmarks
+from rung import cluster, home, runner, suite
 from rung import device as devices
-from rung import home, runner, suite
 from rung.benchmark import Benchmark
 from rung.board import Board
 from rung.dataset import Dataset
@@ -92,6 +92,8 @@ def climb(
             if scheduler is None
             else "--scheduler is for a cluster that runs, --workers starts one; say one of them"
         )
+    if scheduler is not None or workers is not None:
+        cluster.library()
     check_level(level)
     if isinstance(target, Dataset):
         datasets = {target.name: target}
