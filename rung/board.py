@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
-
-
 ROUNDING = 1e-6  # of a loss that is computed from float32
 
 
@@ -224,13 +222,12 @@ class Board:
         part's class frequencies (its normal distribution), said whatever the example."""
         classes = self.dataset["task"] == "classification"
         name = "log_loss" if classes else "nll"
-        found = []
-        for row, said in zip(self.rows, self.answers, strict=False):
-            targets = [p.target for p in said.predictions]
-            least = np.mean([entropy(t) if classes else normal_nll(t) for t in targets])
-            if name in row.scores and row.scores[name].estimate >= least - ROUNDING:
-                found.append(row)
-        return found
+        lowest = entropy if classes else normal_nll
+        if not self.answers:
+            return []
+        # All rows were tested on the same examples.
+        least = np.mean([lowest(p.target) for p in self.answers[0].predictions]) - ROUNDING
+        return [r for r in self.rows if name in r.scores and r.scores[name].estimate >= least]
 
     def beat(self, given: Any) -> Verdict:
         """How predictions of a user's own do against every rung.

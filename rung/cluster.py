@@ -20,9 +20,7 @@ from rung import trial as trials_room
 from rung.benchmark import Trial
 from rung.dataset import Dataset
 from rung.errors import RungError
-from rung.progress import Progress
 from rung.runner import Finished, Resources, Results
-from rung.trial import without_predictions
 
 
 def execute(
@@ -30,9 +28,8 @@ def execute(
     datasets: dict[str, Dataset],
     hashes: dict[str, str],
     resources: Resources,
-    shown: Progress,
 ) -> Results:
-    """Runs the trials and yields them as they finish; leaves out those that the deadline cut."""
+    """Runs the trials and yields them as they finish."""
     distributed = library()
     preload = runner.heavy({t.rung for t in pending})
     with connected(resources) as client:
@@ -61,13 +58,10 @@ def execute(
             for future in distributed.as_completed(futures):
                 trial = futures[future]
                 finished = answer(future, trial, datasets[trial.dataset])
-                if finished is None or resources.cut(finished):
-                    continue
-                if finished.outcome.ok:
+                if finished is not None and finished.outcome.ok:
                     home.write(
                         "trials", trials_room.key(trial, hashes[trial.rung]), finished.outcome
                     )
-                shown.finished(trial, finished.outcome.status, finished.seconds)
                 yield trial, finished
         except BaseException:
             with contextlib.suppress(Exception):
@@ -83,11 +77,7 @@ def answer(future: Any, trial: Trial, dataset: Dataset) -> Finished | None:
     if error is None:
         finished: Finished | None = future.result()
         return finished
-    cause = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-    baseline = suite.baseline(trial.rung)
-    return Finished(
-        without_predictions(trial, baseline, dataset, f"failed: {cause}"), trace=str(error)
-    )
+    return runner.failed(trial, dataset, runner.in_words(error), str(error))
 
 
 def library() -> Any:

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from rung import interpreters
+from rung import interpreters, isolate
 from rung.dataset import is_frame
 
 WORKER = Path(interpreters.__file__).with_name("worker.py")
@@ -48,7 +48,7 @@ class Worker:
             "PYTHONNOUSERSITE": "1",
             # One core, so that what a search by the clock finds does not depend on how many trials
             # run side by side.
-            **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+            **dict.fromkeys(isolate.THREADS, "1"),
             # Libraries leave files in both.
             "HOME": str(self.folder),
             "TMPDIR": str(self.folder),

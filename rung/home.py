@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import importlib.metadata
 import json
 import mmap
 import os
@@ -212,21 +213,29 @@ def use(file: int) -> None:
 
 
 def written_by(rooms: Sequence[str], libraries: Sequence[str]) -> dict[str, Any]:
-    """What a key says of the code that makes the entry: another version never finds it.
+    """What a key says of the code that makes the entry: another version never finds it."""
+    return {"engine": engine_hash(rooms), "libraries": versions(libraries)}
 
-    A hash of the version and of the source of these rooms, and the versions of the libraries.
-    """
-    from importlib.metadata import version
 
+def engine_hash(rooms: Sequence[str]) -> str:
+    """Of the version and of the source of these rooms."""
     import rung
 
     digest = hashlib.sha256(rung.__version__.encode())
     for room in rooms:
         digest.update((Path(__file__).parent / f"{room}.py").read_bytes())
-    return {
-        "engine": digest.hexdigest()[:16],
-        "libraries": {name: version(name) for name in libraries},
-    }
+    return digest.hexdigest()[:16]
+
+
+def versions(libraries: Sequence[str]) -> dict[str, str]:
+    """Installed versions; "" for one that is not there."""
+    found = {}
+    for name in libraries:
+        try:
+            found[name] = importlib.metadata.version(name).partition("+")[0]
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = ""
+    return found
 
 
 def cached(

@@ -29,7 +29,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 LINUX = sys.platform == "linux"
@@ -185,12 +184,7 @@ class Server:
     def __enter__(self) -> Server:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
 
@@ -295,7 +289,9 @@ def watch(pid: int, printed: int, status: socket.socket, limits: Limits) -> dict
     while True:
         ready = wait(watched, TICK)
         if printed in ready:
-            output = (output + os.read(printed, TAIL))[-TAIL:]
+            if not (piece := os.read(printed, TAIL)):  # it has closed its output, and goes on
+                watched.remove(printed)
+            output = (output + piece)[-TAIL:]
         if status in ready:  # closed: the caller has given up, or is dead
             os.kill(pid, signal.SIGKILL)
             watched.remove(status)

@@ -7,7 +7,7 @@ import os
 import time
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -91,7 +91,8 @@ class Finished:
     notices: tuple[tuple[str, type[home.Notice]], ...] = ()
 
 
-Results = Iterator[tuple[Trial, Finished]]
+# None: it was too late for the trial, or another run has it in hand and it comes later.
+Results = Generator[tuple[Trial, Finished | None], None, None]
 
 
 def run(
@@ -109,6 +110,7 @@ def run(
     report = Report([])
     found: dict[Trial, Outcome] = {}
     hashes = {name: suite.get("baselines", name).hash for name in {t.rung for t in plan}}
+    lacking = {} if resources.on_cluster else {r: missing(baselines[r]) for r in hashes}
     absent: dict[Trial, Outcome] = {}
     for trial in plan:
         outcome: Outcome | None = home.find(
@@ -116,7 +118,7 @@ def run(
         )
         if outcome is not None:
             found[trial] = outcome.of(datasets[trial.dataset])
-        elif how := "" if resources.on_cluster else missing(baselines[trial.rung]):
+        elif how := lacking.get(trial.rung):
             absent[trial] = without_predictions(
                 trial, baselines[trial.rung], datasets[trial.dataset], f"not run here: {how}"
             )
@@ -131,18 +133,22 @@ def run(
                 if resources.on_cluster:
                     from rung import cluster
 
-                    finish = cluster.execute(pending, datasets, hashes, resources, shown)
+                    finish = cluster.execute(pending, datasets, hashes, resources)
                 else:
                     prepare(pending, datasets, shown)
                     finish = execute(pending, datasets, hashes, resources, shown)
-                for trial, finished in finish:
-                    found[trial] = finished.outcome
-                    for text, kind in finished.notices:
-                        warnings.warn(text, kind, stacklevel=2)
-                    if finished.trace:
-                        report.notes.append(
-                            f"{trial}: {finished.outcome.status}; {log(trial, finished)}"
-                        )
+                with contextlib.closing(finish):
+                    for trial, finished in finish:
+                        if finished is None or resources.cut(finished):
+                            continue
+                        shown.finished(trial, finished.outcome.status, finished.seconds)
+                        found[trial] = finished.outcome
+                        for text, kind in finished.notices:
+                            warnings.warn(text, kind, stacklevel=2)
+                        if finished.trace:
+                            report.notes.append(
+                                f"{trial}: {finished.outcome.status}; {log(trial, finished)}"
+                            )
             except KeyboardInterrupt as stop:
                 report.stopped = stop
     left_out = f"{NOT_RUN}{'stopped' if report.stopped else 'budget'}"
@@ -189,7 +195,7 @@ def execute(
     resources: Resources,
     shown: Progress,
 ) -> Results:
-    """Runs the trials and yields them as they finish; leaves out those that the deadline cut."""
+    """Runs the trials and yields them as they finish."""
     on_gpu = [t for t in pending if t.device.kind != "cpu"]
     on_cpu = [t for t in pending if t.device.kind == "cpu"]
     rungs = {t.rung for t in pending}
@@ -221,10 +227,7 @@ def execute(
                 running = {pool.submit(attempt, trial, patient): trial for trial in batch}
                 try:
                     for future in as_completed(running):
-                        trial, finished = running[future], future.result()
-                        if finished is not None and not resources.cut(finished):
-                            shown.finished(trial, finished.outcome.status, finished.seconds)
-                            yield trial, finished
+                        yield running[future], future.result()
                 except BaseException:  # Ctrl-C above all: what runs must end before the pool can
                     pool.shutdown(wait=False, cancel_futures=True)
                     server.close()
@@ -248,10 +251,20 @@ def isolated(
     try:
         done: Finished = server.call(work, trial, file, rung_hash, limits.threads, limits=limits)
     except Died as died:
-        cause = f"failed: {died}{RAISED_BY.get(died.over, '')}"
-        outcome = without_predictions(trial, suite.baseline(trial.rung), dataset, cause)
-        done = Finished(outcome, trace=f"{died}\n{died.output}", over=died.over)
+        cause = f"{died}{RAISED_BY.get(died.over, '')}"
+        failure = failed(trial, dataset, cause, f"{died}\n{died.output}")
+        done = replace(failure, over=died.over)
     return replace(done, seconds=time.perf_counter() - start)
+
+
+def failed(trial: Trial, dataset: Dataset, cause: str, trace: str) -> Finished:
+    baseline = suite.baseline(trial.rung)
+    return Finished(without_predictions(trial, baseline, dataset, f"failed: {cause}"), trace=trace)
+
+
+def in_words(error: BaseException) -> str:
+    """An exception as a cause, in one line that is not too long."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 def heavy(rungs: Iterable[str]) -> list[str]:
@@ -307,9 +320,8 @@ def work(trial: Trial, file: Path, rung_hash: str, threads: int) -> Finished:
                 trial, baseline, dataset, f"not run here: pip install {error.name}"
             )
         except (Exception, SystemExit) as error:  # whatever a rung raises is its result
-            cause = " ".join(f"{type(error).__name__}: {error}".split())
-            outcome = without_predictions(trial, baseline, dataset, f"failed: {cause[:200]}")
-            trace = traceback.format_exc()
+            failure = failed(trial, dataset, in_words(error), traceback.format_exc())
+            outcome, trace = failure.outcome, failure.trace
     notices = {str(w.message): w.category for w in caught if issubclass(w.category, home.Notice)}
     return Finished(outcome, trace=trace, notices=tuple(notices.items()))
 

@@ -7,7 +7,6 @@ import dataclasses
 import functools
 import gc
 import hashlib
-import importlib.metadata
 import inspect
 import json
 import platform
@@ -25,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rung import device as devices
-from rung import features, interpreters
+from rung import features, home, interpreters
 from rung.baseline import Baseline
 from rung.benchmark import Trial
 from rung.dataset import Dataset, take
@@ -150,24 +149,13 @@ def key(trial: Trial, rung_hash: str) -> dict[str, Any]:
 @functools.cache
 def engine_hash() -> str:
     """Of the version and of the source of the rooms that decide what a trial predicts."""
-    from rung import __version__
-
-    digest = hashlib.sha256(__version__.encode())
-    for room in NUMERIC_ROOMS:
-        digest.update((Path(__file__).parent / f"{room}.py").read_bytes())
-    return digest.hexdigest()[:16]
+    return home.engine_hash(NUMERIC_ROOMS)
 
 
 @functools.cache
 def libraries() -> dict[str, str]:
-    """Installed versions; "" for one that is not there."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name).partition("+")[0]
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = ""
-    return found
+    """Installed versions of those that can matter to a trial; "" for one that is not there."""
+    return home.versions(LIBRARIES)
 
 
 @functools.cache

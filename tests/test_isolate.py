@@ -169,6 +169,19 @@ def test_a_flood_of_output_neither_blocks_nor_shows(
     assert capfd.readouterr() == ("", "")
 
 
+def silent() -> float:
+    """Closes its output, waits, and returns the processor time that its keeper has used."""
+    os.close(1)
+    os.close(2)
+    time.sleep(1)
+    times = psutil.Process(os.getppid()).cpu_times()
+    return float(times.user + times.system)
+
+
+def test_a_process_without_output_is_watched_at_rest(server: isolate.Server) -> None:
+    assert server.call(silent) < 0.5
+
+
 def test_nothing_is_left_behind(server: isolate.Server) -> None:
     away, forked, folder = server.call(litters)
     assert gone(away)
