@@ -281,7 +281,7 @@ def _warnings(dataset: Dataset, split: Split) -> list[str]:
 
     of_columns = []
     if dataset.modality == "tabular":
-        frame = _frame(dataset).take(split.train)
+        frame = as_frame(dataset).take(split.train)
         of_columns = hygiene.of_columns(frame, pd.Series(_targets(dataset, split.train)))
     return [*of_columns, *hygiene.of_splits(dataset)]
 
@@ -323,7 +323,7 @@ def _most(counts: Counter[str], most: int = FREQUENT) -> tuple[Count, ...]:
 # --- Tables -----------------------------------------------------------------------------------
 
 
-def _frame(dataset: Dataset) -> Any:
+def as_frame(dataset: Dataset) -> Any:
     """The table as a pandas frame; columns without a name are called X0, X1, ..."""
     import pandas as pd
 
@@ -334,7 +334,7 @@ def _frame(dataset: Dataset) -> Any:
 
 
 def _columns(dataset: Dataset, split: Split) -> tuple[Column, ...]:
-    frame = _frame(dataset)
+    frame = as_frame(dataset)
     return tuple(
         _column(str(n), frame[n].take(split.train), frame[n].take(split.test)) for n in frame
     )
@@ -492,21 +492,26 @@ def _samples(
             int(row): name for name, members in groups for row in np.intersect1d(members, rows)
         }
         chosen = [(names[int(row)], int(row)) for row in rows]
-        frame = _frame(dataset).take(rows).iloc[:, :COLUMNS]
     else:
         shown = groups[:GROUPS]
         most = PICTURES if dataset.modality == "image" else max(1, min(3, TEXTS // len(shown)))
         chosen = [(name, int(row)) for name, rows in shown for row in rows[:most]]
-    for i, (group, row) in enumerate(chosen):
-        content: dict[str, Any] = {}
-        if dataset.modality == "tabular":
-            content["row"] = {str(k): _value(v) for k, v in frame.iloc[i].items()}
-        elif dataset.modality == "text":
-            content["text"] = _cut(dataset.X[row])
-        else:
-            content["picture"] = _picture(dataset, row)
-        (target,) = _targets(dataset, np.array([row]))
-        yield Sample(str(dataset.ids[row]), target, group, **content)
+    for group, row in chosen:
+        yield sample(dataset, row, group)
+
+
+def sample(dataset: Dataset, row: int, group: str) -> Sample:
+    """An example as it is shown: a small picture, the beginning of a text, the first COLUMNS."""
+    content: dict[str, Any] = {}
+    if dataset.modality == "tabular":
+        cells = as_frame(dataset).iloc[row, :COLUMNS]
+        content["row"] = {str(k): _value(v) for k, v in cells.items()}
+    elif dataset.modality == "text":
+        content["text"] = _cut(dataset.X[row])
+    else:
+        content["picture"] = _picture(dataset, row)
+    (target,) = _targets(dataset, np.array([row]))
+    return Sample(str(dataset.ids[row]), target, group, **content)
 
 
 def _cut(text: str) -> str:

@@ -1,0 +1,1 @@
+"""Checks of data: broken, doubled, leaking, mislabelled or oddly distributed examples."""

@@ -1,0 +1,100 @@
+"""A data set as the checks of data see it: what several of them need is made once."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rung import describe, features
+from rung.baseline import Needs
+from rung.checks.base import Check, Shown
+from rung.dataset import Dataset, Split, take
+from rung.describe import Sample
+from rung.errors import RungError
+
+SIDE = 32  # pixels of the pictures that are compared
+SEED = 0  # of all that is drawn: a check says the same each time
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Data:
+    """The first split of a data set. fast: spend less time where that costs only some detail.
+
+    rung: the rung whose out-of-sample probabilities judge the labels, "" for the default.
+    """
+
+    dataset: Dataset
+    fast: bool = False
+    rung: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.dataset.splits:
+            raise RungError(
+                f"{self.dataset.name} has no split; check the data set that it was taken from"
+            )
+
+    @property
+    def split(self) -> Split:
+        return self.dataset.splits[0]
+
+    @property
+    def train(self) -> NDArray[np.int64]:
+        return self.split.train
+
+    @property
+    def test(self) -> NDArray[np.int64]:
+        return self.split.test
+
+    @cached_property
+    def in_test(self) -> NDArray[np.bool_]:
+        """(n,) whether a row of the data set is tested on."""
+        found = np.zeros(len(self.dataset), dtype=bool)
+        found[self.test] = True
+        return found
+
+    @property
+    def offers(self) -> frozenset[str]:
+        return frozenset({self.dataset.task, self.dataset.modality})
+
+    @cached_property
+    def frame(self) -> Any:
+        """A table as a pandas frame of all rows; columns without a name are X0, X1, ..."""
+        return describe.as_frame(self.dataset)
+
+    @cached_property
+    def pixels(self) -> NDArray[np.uint8]:
+        """Pictures of all rows, (n, height, width, channels), at most SIDE pixels on a side."""
+        return features.pixels(self.dataset, SIDE)
+
+    def matrix(self, needs: Needs = "standardized") -> Any:
+        """All rows as (n, n_features) numbers, as a rung with these needs sees them: what is fitted
+        to them is fitted on the training part."""
+        if needs not in self._matrices:
+            X = features.raw(self.dataset, needs, SIDE)
+            fitted = features.fitted(self.dataset, needs)
+            if fitted is not None:
+                fitted.fit(take(X, self.train))
+                X = fitted.transform(X)
+            self._matrices[needs] = X
+        return self._matrices[needs]
+
+    @cached_property
+    def _matrices(self) -> dict[str, Any]:
+        return {}
+
+    def sample(self, row: int, group: str = "") -> Sample:
+        """An example to show."""
+        return describe.sample(self.dataset, int(row), group)
+
+    def shown(self, said: str, *rows: int) -> Shown:
+        """Examples that belong together, each marked with the part that it stands in."""
+        parts = ("train", "test")
+        return Shown(said, tuple(self.sample(r, parts[int(self.in_test[r])]) for r in rows))
+
+
+class DataCheck(Check[Data]):
+    """A check of a data set."""

@@ -1,0 +1,1 @@
+"""Checks of a model that fits and predicts: does it learn, repeat, and answer each example alone?"""

@@ -1,0 +1,1 @@
+"""Checks of torch nets and of the loops that train them."""
