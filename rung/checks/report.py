@@ -74,19 +74,19 @@ class Report:
         return json.dumps(self.as_dict(), indent=1)
 
     def to_html(self) -> str:
-        from rung.render import checks
+        from rung.render.checks import page
 
-        return checks.page([self])
+        return page([self])
 
     def _repr_html_(self) -> str:
-        from rung.render import checks
+        from rung.render.checks import fragment
 
-        return checks.fragment(self)
+        return fragment(self)
 
     def __str__(self) -> str:
-        from rung.render import checks
+        from rung.render.checks import text
 
-        return checks.text(self)
+        return text(self)
 
 
 def plain(result: Result) -> dict[str, Any]:
