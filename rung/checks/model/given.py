@@ -1,0 +1,186 @@
+"""A model as its owner hands it over, as something that makes estimators."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import os
+import random
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import clone
+
+from rung.baseline import Baseline, Needs
+from rung.dataset import Dataset
+from rung.errors import RungError, unknown
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# What a factory may take, by name: the training part, or what it says of the model's ends.
+SEEDS = ("seed", "random_state")
+ARGUMENTS = ("dataset", *SEEDS, "n_features", "n_classes", "n_outputs", "shape")
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A factory of models. make: (the training part as a rung is shown it, seed) → an estimator of
+    scikit-learn's kind or a torch module. needs, px: what it is fed, as of a `Baseline`; needs ""
+    is the default of its kind."""
+
+    name: str
+    make: Callable[[Dataset, int], Any]
+    needs: Needs | str = ""
+    px: int = 32
+
+
+def given(model: Any, needs: Needs | str = "", px: int | None = None) -> Given:
+    """model: the name of a rung, "MODULE:FACTORY", "FILE.py:FACTORY", a `Baseline`, a factory or
+    class, or an estimator, which is cloned. A factory takes nothing, or by name any of ARGUMENTS.
+
+    Raises RungError for what is none of these.
+    """
+    if isinstance(model, str):
+        model, name = (found(model), model)
+    else:
+        name = getattr(model, "__name__", None) or type(model).__name__
+    if isinstance(model, Baseline):
+        return Given(model.title, model.make, needs or model.needs, px or model.px)
+    if hasattr(model, "fit") and not inspect.isclass(model):
+        estimator = model
+
+        def make(dataset: Dataset, seed: int) -> Any:
+            return seeded_estimator(clone(estimator), seed)
+
+        return Given(name, make, needs, px or 32)
+    if not callable(model):
+        raise RungError(
+            f"{name} is no estimator and no function that makes one, but {type(model).__name__}"
+        )
+    return Given(name, called(model, name), needs, px or 32)
+
+
+def found(name: str) -> Any:
+    """What MODULE:FACTORY or FILE.py:FACTORY names, or the rung of that name."""
+    from rung import suite
+
+    place, _, attribute = name.rpartition(":")
+    if not place:
+        try:
+            return suite.baseline(name)
+        except RungError as error:
+            raise RungError(f"{error}; or say MODULE:FACTORY or FILE.py:FACTORY") from None
+    with importable(place) as module_name:
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            raise RungError(
+                f"{place} can't be imported ({error}); say a module or FILE.py that is there"
+            ) from error
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        public = [n for n in vars(module) if not n.startswith("_")]
+        raise unknown(f"factory in {place}", attribute, public) from None
+
+
+@contextlib.contextmanager
+def importable(place: str) -> Iterator[str]:
+    """The name to import a module by, with its folder (or the current one) first on the path."""
+    path = Path(place)
+    is_file = path.suffix == ".py"
+    if is_file and not path.is_file():
+        raise RungError(f"there is no file {place}")
+    folder = str(path.resolve().parent) if is_file else os.getcwd()
+    sys.path.insert(0, folder)
+    try:
+        yield path.stem if is_file else place
+    finally:
+        sys.path.remove(folder)
+
+
+def called(factory: Callable[..., Any], name: str) -> Callable[[Dataset, int], Any]:
+    """The factory as a function of the training part and a seed."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except ValueError:  # some written in C have none
+        parameters = {}.values()
+    takes = {p.name for p in parameters if p.name in ARGUMENTS}
+    for parameter in parameters:
+        required = parameter.default is inspect.Parameter.empty and parameter.kind not in (
+            inspect.Parameter.VAR_POSITIONAL,
+            inspect.Parameter.VAR_KEYWORD,
+        )
+        if required and parameter.name not in ARGUMENTS:
+            raise RungError(
+                f"{name} needs the argument {parameter.name!r}, which is not known; a factory "
+                f"takes nothing, or any of {', '.join(ARGUMENTS)}"
+            )
+    # Defaults of the classes of others mean something; only a factory's own seed is set.
+    if inspect.isclass(factory):
+        takes = {p.name for p in parameters if p.name in takes and p.default is p.empty}
+
+    def make(dataset: Dataset, seed: int) -> Any:
+        classes = max(dataset.n_classes, 1)
+        shape = tuple(np.shape(dataset.X)[1:])
+        known: dict[str, Any] = {
+            "dataset": dataset,
+            **dict.fromkeys(SEEDS, seed),
+            "n_features": int(np.prod(shape)),
+            "n_classes": classes,
+            "n_outputs": classes,
+            "shape": shape,
+        }
+        made = factory(**{k: v for k, v in known.items() if k in takes})
+        return made if takes.intersection(SEEDS) else seeded_estimator(made, seed)
+
+    return make
+
+
+def seeded_estimator(estimator: Any, seed: int) -> Any:
+    """An estimator with its seeds set that has them as parameters and left at None."""
+    if hasattr(estimator, "get_params") and hasattr(estimator, "set_params"):
+        unset = {
+            name: seed
+            for name, value in estimator.get_params().items()
+            if name.rpartition("__")[2] == "random_state" and value is None
+        }
+        return estimator.set_params(**unset)
+    return estimator
+
+
+@contextlib.contextmanager
+def seeds(seed: int) -> Iterator[None]:
+    """All global random state as it is after seeding with `seed`; afterwards as it was."""
+    before, numpy_before = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    with contextlib.ExitStack() as stack:
+        if "torch" in sys.modules:
+            import torch
+
+            stack.enter_context(torch.random.fork_rng(devices=[]))
+            torch.default_generator.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(before)
+            np.random.set_state(numpy_before)
+
+
+def is_net(model: Any) -> bool:
+    """Whether it is a torch module; torch is not imported to find out."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(model, torch.nn.Module)
+
+
+def nets_of(estimator: Any) -> list[nn.Module]:
+    """The torch modules that a fitted estimator keeps as attributes."""
+    found = [estimator] if is_net(estimator) else list(getattr(estimator, "__dict__", {}).values())
+    return [value for value in found if is_net(value)]

@@ -1,0 +1,233 @@
+"""A model with data, as its checks see it: what several of them need is fitted once."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rung import features, trial
+from rung.checks.base import Check, NotApplicable
+from rung.checks.model.given import Given, is_net, nets_of, seeds
+from rung.dataset import Dataset, id_hash, take
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from rung.checks.net.recording import Recording
+
+# Rows that are trained and tested on; many fits must be paid for.
+MOST_TRAIN, MOST_TEST = 1_500, 1_000
+FAST_TRAIN, FAST_TEST = 500, 500
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """label: (n,) codes or numbers; proba: (n, n_classes) float32 or None."""
+
+    label: NDArray[Any]
+    proba: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted model. training: what was seen of torch while it was fitted, None without torch."""
+
+    estimator: Any
+    dataset: Dataset
+    seconds: float
+    training: Recording | None
+
+    def predict(self, X: Any) -> Predicted:
+        """Raises what the model raises, and trial.BadPredictions for what can't be scored."""
+        label, proba, std, _ = trial.predict(self.estimator, None, X, self.dataset, "cpu")
+        trial.check(self.dataset, len(X), label, proba, std)
+        return Predicted(label, proba)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model and data. X_train, X_test: what it is fed, (n, ...); y as in the data set.
+
+    Raises nothing when it is made; `fitted` raises NotApplicable if the model can't be fitted, and
+    `failure` says why.
+    """
+
+    given: Given
+    dataset: Dataset
+    fast: bool = False
+    fits: dict[Any, Fitted | Exception] = field(default_factory=dict)
+
+    # --- Data -----------------------------------------------------------------------------------
+
+    @cached_property
+    def train(self) -> NDArray[np.int64]:
+        return self._some(self.dataset.splits[0].train, FAST_TRAIN if self.fast else MOST_TRAIN)
+
+    @cached_property
+    def test(self) -> NDArray[np.int64]:
+        return self._some(self.dataset.splits[0].test, FAST_TEST if self.fast else MOST_TEST)
+
+    def _some(self, rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+        ranks = np.array([id_hash(f"check/{i}") for i in self.dataset.ids[rows]], np.uint64)
+        return np.asarray(rows[np.argsort(ranks, kind="stable")[:most]])
+
+    @cached_property
+    def _features(self) -> tuple[Any, Any]:
+        needs: Any = self.needs
+        if self.module and self.dataset.modality == "image":
+            pixels = features.pixels(self.dataset, self.given.px)
+            train, test = (
+                pixels[rows].transpose(0, 3, 1, 2).astype(np.float32)
+                for rows in (self.train, self.test)
+            )
+            if needs == "pixels":
+                return train, test
+            mean = train.mean(axis=(0, 2, 3), keepdims=True)
+            sd = np.maximum(train.std(axis=(0, 2, 3), keepdims=True), 1e-6)
+            return (train - mean) / sd, (test - mean) / sd
+        X = features.raw(self.dataset, needs, self.given.px)
+        train, test = take(X, self.train), take(X, self.test)
+        fitted = features.fitted(self.dataset, needs)
+        if fitted is None:
+            return train, test
+        return fitted.fit_transform(train), fitted.transform(test)
+
+    @property
+    def X_train(self) -> Any:  # noqa: N802
+        return self._features[0]
+
+    @property
+    def X_test(self) -> Any:  # noqa: N802
+        return self._features[1]
+
+    @cached_property
+    def y_train(self) -> NDArray[Any]:
+        return np.asarray(self.dataset.y[self.train])
+
+    @cached_property
+    def y_test(self) -> NDArray[Any]:
+        return np.asarray(self.dataset.y[self.test])
+
+    @property
+    def classification(self) -> bool:
+        return self.dataset.task == "classification"
+
+    # --- The model ------------------------------------------------------------------------------
+
+    @cached_property
+    def module(self) -> bool:
+        """Whether the factory makes torch modules, which are then trained by `NetEstimator`."""
+        with seeds(0):
+            # What it makes can depend on what it is shown, its kind hardly.
+            needs: Any = self.given.needs or "numbers"
+            X = take(features.raw(self.dataset, needs, self.given.px), self.train)
+            return is_net(self.given.make(self.shown(X, self.y_train), 0))
+
+    @cached_property
+    def needs(self) -> str:
+        return self.given.needs or "standardized"
+
+    def shown(self, X: Any, y: NDArray[Any]) -> Dataset:
+        """A training part as a rung is shown it."""
+        ids = np.arange(len(y)).astype(np.str_)
+        return dataclasses.replace(
+            self.dataset, X=X, y=y, ids=ids, splits=(), fingerprint="a part of it"
+        )
+
+    def net(self, seed: int = 0) -> nn.Module:
+        """A fresh module from the factory, for the data as they are."""
+        with seeds(seed):
+            made: nn.Module = self.given.make(self.shown(self.X_train, self.y_train), seed)
+            return made
+
+    def make(self, X: Any, y: NDArray[Any], seed: int = 0, **options: Any) -> Any:
+        """A fresh estimator for this training part. options: of `NetEstimator`, for a module."""
+        if self.module:
+            from rung.checks.net.estimator import NetEstimator
+
+            return NetEstimator(lambda: self.net(seed), self.dataset.task, seed=seed, **options)
+        return self.given.make(self.shown(X, y), seed)
+
+    def fit(self, X: Any, y: NDArray[Any], seed: int = 0, **options: Any) -> Fitted:
+        """A fresh model fitted to X, y, with all random state seeded. Raises what it raises."""
+        with seeds(seed):
+            estimator = self.make(X, y, seed, **options)
+            start = time.perf_counter()
+            if "torch" in sys.modules:
+                from rung.checks.net.recording import recorded
+
+                with recorded() as training:
+                    estimator.fit(X, y)
+            else:
+                training = None
+                estimator.fit(X, y)
+        return Fitted(estimator, self.shown(X, y), time.perf_counter() - start, training)
+
+    def seed(self, seed: int) -> Fitted:
+        """The model fitted to the training part with this seed, once. Raises NotApplicable if it
+        can't be."""
+        if seed not in self.fits:
+            try:
+                self.fits[seed] = self.fit(self.X_train, self.y_train, seed)
+                self.fits[seed].predict(self.X_test[:2])  # type: ignore[union-attr]
+            except Exception as error:
+                self.fits[seed] = error
+        found = self.fits[seed]
+        if isinstance(found, Exception):
+            raise NotApplicable("the model can't be fitted")
+        return found
+
+    @property
+    def fitted(self) -> Fitted:
+        return self.seed(0)
+
+    @property
+    def failure(self) -> Exception | None:
+        """What was raised when the model was fitted with seed 0 or predicted, or None."""
+        try:
+            self.seed(0)
+        except NotApplicable:
+            error = self.fits[0]
+            assert isinstance(error, Exception)
+            return error
+        return None
+
+    @cached_property
+    def predicted(self) -> Predicted:
+        """Of the test rows, by the model of seed 0."""
+        return self.fitted.predict(self.X_test)
+
+    def values(self, predicted: Predicted, y: NDArray[Any]) -> NDArray[np.float64]:
+        """(n,) values per example, higher is better: 1 where the label is right, or minus the
+        squared error in units of the variance of the training targets."""
+        if self.classification:
+            return np.asarray(predicted.label == y, dtype=np.float64)
+        missed = np.asarray(predicted.label - y, dtype=np.float64)
+        return -(missed**2) / max(float(self.y_train.var()), 1e-300)
+
+    @cached_property
+    def offers(self) -> frozenset[str]:
+        found: set[str] = {self.dataset.task, self.dataset.modality}
+        if self.module:
+            found |= {"module", "net"}
+        elif not self.failure:
+            if hasattr(self.fitted.estimator, "predict_proba"):
+                found.add("probabilities")
+            if nets_of(self.fitted.estimator) or (
+                self.fitted.training is not None and self.fitted.training.steps
+            ):
+                found.add("net")
+        if self.module and self.classification:
+            found.add("probabilities")
+        return frozenset(found)
+
+
+class ModelCheck(Check[Model]):
+    """A check of a model."""
