@@ -57,6 +57,13 @@ def beat(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def check(session: nox.Session) -> None:
+    """Check the ladder on the quick data sets; or `-- data NAME`, `-- model FILE.py:FACTORY ...`."""
+    install(session)
+    session.run("rung", "check", *(session.posargs or ["ladder"]))
+
+
+@nox.session(default=False)
 def publish(session: nox.Session) -> None:
     """Run a benchmark and write its outcomes and boards to results/."""
     install(session)

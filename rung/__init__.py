@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rung.baseline import Baseline
     from rung.benchmark import Benchmark, Reported, Variant
     from rung.board import Board
+    from rung.checks import check, check_data
     from rung.dataset import Dataset, Split
     from rung.errors import NotRunHere, RungError
     from rung.ladder import run
@@ -30,6 +31,8 @@ _PUBLIC = {
     "Split": "dataset",
     "Variant": "benchmark",
     "Verdict": "verdict",
+    "check": "checks",
+    "check_data": "checks",
     "intervals": "",
     "load": "suite",
     "run": "ladder",
@@ -45,6 +48,8 @@ __all__ = [
     "Split",
     "Variant",
     "Verdict",
+    "check",
+    "check_data",
     "intervals",
     "load",
     "run",

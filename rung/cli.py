@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from rung import cli_check
 from rung.errors import RungError
 
 if TYPE_CHECKING:
@@ -214,6 +215,8 @@ def parser() -> argparse.ArgumentParser:
     describe.add_argument(
         "--sheet", metavar="FILE", type=Path, help="write the sample pictures too, .png"
     )
+    check = "look for mistakes in data, a model or the whole ladder; status 1 if there is an error"
+    cli_check.add_actions(add("check", check, "rung check data house.csv --target price"), add_own)
     add_cache(add("cache", "show what is kept, prune it, clear it", "rung cache prune --keep 20GB"))
     return top
 
@@ -537,27 +540,36 @@ def data(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def describe(arguments: argparse.Namespace) -> int:
+def named_data(name: str, arguments: argparse.Namespace) -> Dataset:
+    """The data set of that name, or in that file or folder of the user's own."""
     from rung import ladder, suite
-    from rung.render import describe
 
-    name = arguments.name
     if ladder.is_path(name):
-        dataset = own_data(name, arguments)
-    else:
-        suite.get("datasets", name)
-        nothing_said(name, arguments)
-        dataset = suite.load(name)
-    found = dataset.describe()
+        return own_data(name, arguments)
+    suite.get("datasets", name)
+    nothing_said(name, arguments)
+    return suite.load(name)
+
+
+def describe(arguments: argparse.Namespace) -> int:
+    from rung.render import describe
+    from rung.render.page import write
+
+    found = named_data(arguments.name, arguments).describe()
     # Before anything is printed, so that a file that can't be written is one line.
     if arguments.sheet is not None:
         describe.sheet(found, arguments.sheet)
     if arguments.html is not None:
-        describe.write(arguments.html, describe.page(found).encode())
+        write(arguments.html, describe.page(found).encode())
     print(describe.render(found, arguments.format, terminal_width()))
     for path in filter(None, (arguments.sheet, arguments.html)):
         print(f"rung: wrote {path}", file=sys.stderr)
     return DONE
+
+
+def check(arguments: argparse.Namespace) -> int:
+    passed = cli_check.run(arguments, named_data, terminal_width())
+    return DONE if passed else NO
 
 
 def cache(arguments: argparse.Namespace) -> int:
@@ -584,5 +596,6 @@ COMMANDS = {
     "beat": beat,
     "publish": publish,
     "data": data,
+    "check": check,
     "cache": cache,
 }

@@ -25,7 +25,8 @@ import rung as package
 from rung import Dataset, Split
 from rung.dataset import Pictures
 from rung.describe import BINS, Histogram, describe
-from rung.render.describe import fragment, histogram, page, render, sheet, text
+from rung.render.describe import fragment, page, render, sheet, text
+from rung.render.page import histogram
 
 Rung = Callable[..., subprocess.CompletedProcess[str]]
 

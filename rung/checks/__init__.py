@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rung.checks.base import FALSE_ALARMS, Check, Finding, NotApplicable, Shown
@@ -11,7 +12,16 @@ from rung.checks.report import Report, examine
 if TYPE_CHECKING:
     from rung.dataset import Dataset
 
-__all__ = ["Check", "Finding", "NotApplicable", "Report", "Shown", "check", "check_data"]
+__all__ = [
+    "Check",
+    "Finding",
+    "NotApplicable",
+    "Report",
+    "Shown",
+    "check",
+    "check_data",
+    "check_ladder",
+]
 
 
 def check_data(
@@ -89,3 +99,47 @@ def check(
         false_alarms=false_alarms,
         progress=progress,
     )
+
+
+def check_ladder(
+    names: Sequence[str] | None = None,
+    baselines: Sequence[str] | None = None,
+    *,
+    only: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    **options: Any,
+) -> list[Report]:
+    """Checks data sets, and every rung (or these baselines) on each: a report for each of them.
+
+    names: of benchmarks or data sets (quick); a rung has the parameters that the benchmark gives
+    it. options: as of `check`. A rung whose interpreter is not there is left out.
+    """
+    from rung import interpreters, ladder, suite
+    from rung.benchmark import Variant
+    from rung.checks.catalogue import chosen
+    from rung.checks.model.given import with_parameters
+    from rung.errors import NotRunHere
+
+    reports = []
+    of_data, of_models = chosen(["data"], only, ignore), chosen(["model", "net"], only, ignore)
+    for benchmark in [ladder.find(name) for name in names or [ladder.DEFAULT]]:
+        rungs = baselines or benchmark.baselines or [entry.name for entry in suite.ladder()]
+        for name in benchmark.datasets:
+            dataset = suite.load(name)
+            if of_data:
+                reports.append(check_data(dataset, only=only, ignore=ignore, **options))
+            for rung in rungs if of_models else []:
+                baseline = suite.baseline(rung)
+                if not baseline.applies_to(dataset):
+                    continue
+                if baseline.interpreter:
+                    try:
+                        interpreters.find(baseline.interpreter)
+                    except NotRunHere:
+                        continue
+                variants = [v for v in benchmark.variants if v.replaces(rung, name)]
+                for variant in variants or [Variant(rung)]:
+                    model = with_parameters(baseline, variant)
+                    report = check(model, dataset, only=only, ignore=ignore, **options)
+                    reports.append(replace(report, subject=f"{report.subject} on {name}"))
+    return reports

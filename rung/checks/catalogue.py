@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rung.checks.base import Check
-from rung.errors import RungError, listed, unknown
+from rung.errors import unknown
 
 KINDS = ("data", "model", "net")
 
@@ -33,18 +33,16 @@ def chosen(
 ) -> list[type[Check[Any]]]:
     """Those of the kinds: all, or `only`, without `ignore`. Codes may be cut ("RC1" is all of data).
 
-    Raises RungError for a code that no check of the kinds has, and if none is left.
+    Raises RungError for a code that no check has.
     """
-    all_of = [check for kind in kinds for check in checks(kind)]
     for code in (*only, *ignore):
-        if not any(check.code.startswith(code) for check in all_of):
-            raise unknown("check", code, [check.code for check in all_of])
-    left = [
+        known = [check.code for kind in KINDS for check in checks(kind)]
+        if not any(name.startswith(code) for name in known):
+            raise unknown("check", code, known)
+    return [
         check
-        for check in all_of
+        for kind in kinds
+        for check in checks(kind)
         if (not only or check.code.startswith(tuple(only)))
         and not (ignore and check.code.startswith(tuple(ignore)))
     ]
-    if not left:
-        raise RungError(f"--ignore {listed(ignore)} leaves no check")
-    return left

@@ -19,6 +19,7 @@ from rung.checks.base import (
     decided,
     lacking,
 )
+from rung.errors import RungError
 
 SCHEMA = 1
 
@@ -122,11 +123,15 @@ def examine(
     """Runs the checks one after the other. slow: those that are slow too.
 
     A check that raises anything but NotApplicable has broken, which is said and spoils no other.
+    progress: told which one runs, "" at the end. Raises RungError if there is none to run.
     """
+    if not checks:
+        raise RungError(f"{name}: of the checks asked for none is of its kind")
     results = []
     for check in checks:
         progress(f"{check.code} {check.title}")
         results.append(one(check, subject, slow))
+    progress("")
     return Report(name, tuple(decided(results, false_alarms)), tuple(facts), false_alarms)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from collections.abc import Iterable, Sequence
@@ -26,10 +25,24 @@ from rung.describe import (
 )
 from rung.errors import RungError, listed
 from rung.render import tables
+from rung.render.page import (
+    GAP,
+    article,
+    bar,
+    data_uri,
+    histogram,
+    number,
+    one_line,
+    percent,
+    strip,
+    table,
+    whole,
+    write,
+)
 from rung.render.tables import Filled, Section
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    pass
 
 FORMATS = ("table", "markdown", "json", "html")
 # Rows of a table that are shown; JSON has all of them.
@@ -38,7 +51,6 @@ HELD_BACK = (
     "Of the test part only counts, classes and missing values are shown; all else comes from the "
     "training part"
 )
-GAP = 3  # between pictures, pixels
 
 
 def render(description: Description, form: str, width: int | None = None) -> str:
@@ -56,68 +68,9 @@ def text(description: Description, width: int | None = None) -> str:
     return "\n\n".join(tables.text(s, width) for s in sections(description))
 
 
-# --- Small charts -----------------------------------------------------------------------------
-
-
-class Chart(str):
-    """A histogram or a bar: a string of blocks in text, `svg` in HTML."""
-
-    svg: str
-
-
-def histogram(found: Histogram | None, width: int = 160, height: int = 26) -> str:
-    """As high as the most frequent bin; an empty one is a dot. width, height: of the SVG."""
-    if found is None:
-        return ""
-    top, n = max(found.counts), len(found.counts)
-    chart = Chart("".join("▁▂▃▅▇"[-(-5 * c // top) - 1] if c else "·" for c in found.counts))
-    step = min(width / n, 16)
-    bars = []
-    for i, count in enumerate(found.counts):
-        tall = height * count / top
-        span = f"{number(found.edges[i])} to {number(found.edges[i + 1])}: {count:,}"
-        bars.append(
-            f'<rect x="{i * step:.2f}" y="{height - tall:.2f}" width="{max(step - 1, 1):.2f}" '
-            f'height="{tall:.2f}"><title>{span}</title></rect>'
-        )
-    chart.svg = (
-        f'<svg width="{width}" height="{height + 1}" role="img" aria-label="histogram">'
-        f'{"".join(bars)}<path d="M0 {height + 0.5}H{width}"/></svg>'
-    )
-    return chart
-
-
-def bar(share: float, largest: float) -> str:
-    """A share of the largest one."""
-    chart = Chart("▇" * max(round(20 * share / largest), 1))
-    chart.svg = (
-        '<svg width="160" height="12" aria-hidden="true">'
-        f'<rect width="{max(160 * share / largest, 1):.2f}" height="12"/></svg>'
-    )
-    return chart
-
-
-def number(value: float | str | None) -> str:
-    """Four digits, or all before the point; a date as it is."""
-    if value is None or isinstance(value, str):
-        return value or ""
-    if abs(value) >= 1e12:
-        return f"{value:.3e}"
-    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
 def frequent(counts: Sequence[Count], of: int, letters: int) -> str:
     """The first three values, each cut to so many letters, with its share."""
     return ", ".join(f"{one_line(c.value, letters)} {percent(c.count / of)}" for c in counts[:3])
-
-
-def one_line(value: str, most: int) -> str:
-    flat = " ".join(value.split())
-    return flat if len(flat) <= most else flat[: most - 1] + "…"
 
 
 # --- Sections ---------------------------------------------------------------------------------
@@ -371,20 +324,6 @@ def strips(description: Description) -> list[tuple[str, list[Sample]]]:
     return [(name, list(found)) for name, found in groupby(description.samples, lambda s: s.group)]
 
 
-def strip(found: Sequence[Sample]) -> Image:
-    """The pictures side by side, on white."""
-    from PIL import Image
-
-    pictures = [Image.fromarray(s.picture) for s in found if s.picture is not None]
-    wide = sum(p.width + GAP for p in pictures) - GAP
-    whole = Image.new("RGB", (wide, max(p.height for p in pictures)), "white")
-    left = 0
-    for picture in pictures:
-        whole.paste(picture, (left, 0))
-        left += picture.width + GAP
-    return whole
-
-
 def sheet(description: Description, path: Path) -> None:
     """Writes the sample pictures as .png, a row for each class. Raises RungError for data without
     pictures and for a name that ends otherwise."""
@@ -414,61 +353,12 @@ def sheet(description: Description, path: Path) -> None:
 MODALITIES = {"text": "texts", "tabular": "rows of a table"}
 
 
-def write(path: Path, content: bytes) -> None:
-    """Raises RungError where it can't be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        raise RungError(f"can't write {path} ({error.strerror}); name another file") from error
-
-
-def data_uri(picture: Image, photographs: bool) -> str:
-    out = io.BytesIO()
-    # Photographs are a tenth of the size as JPEG; enlarged pixels stay sharp as PNG.
-    form = "JPEG" if photographs else "PNG"
-    picture.save(out, form, quality=88)
-    return f"data:image/{form.lower()};base64,{base64.b64encode(out.getvalue()).decode()}"
-
-
 # --- HTML -------------------------------------------------------------------------------------
-
-STYLE = """
-.rung-data { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 1060px }
-.rung-data h1 { font-size: 26px; margin: 0 } .rung-data h2 { font-size: 18px; margin: 34px 0 8px }
-.rung-data p { margin: 4px 0; color: #555; font-size: 14px; overflow-wrap: anywhere }
-.rung-data .lead { font-size: 16px; color: #222; margin-bottom: 14px }
-.rung-data .note { color: #222; border-left: 3px solid #2b5c8a; padding-left: 10px }
-.rung-data .warning { border-color: #b3401c }
-.rung-data div { overflow-x: auto }
-.rung-data table { border-collapse: collapse; margin: 8px 0; font-size: 14px; color: #222 }
-.rung-data th { font-weight: 600; color: #555; border-bottom: 1px solid #bbb; white-space: nowrap }
-.rung-data th, .rung-data td { padding: 4px 14px 4px 0; text-align: left; vertical-align: middle }
-.rung-data td { border-bottom: 1px solid #eee } .rung-data tr { background: none }
-.rung-data .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-.rung-data svg { display: block; fill: #2b5c8a; stroke: #bbb }
-.rung-data rect { stroke: none } .rung-data img { display: block }
-.rung-data td:first-child { white-space: nowrap }
-.rung-data .words { min-width: 260px }
-.rung-data .text { white-space: pre-wrap; overflow-wrap: anywhere }
-"""
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>body {{ margin: 32px auto; padding: 0 20px; max-width: 1060px }}</style>
-</head>
-<body>
-{body}
-</body>
-</html>"""
 
 
 def page(description: Description) -> str:
     """One file that needs no other: pictures and charts are part of it."""
-    return PAGE.format(title=escape(description.title), body=fragment(description))
+    return whole(description.title, fragment(description))
 
 
 def fragment(description: Description) -> str:
@@ -476,7 +366,6 @@ def fragment(description: Description) -> str:
     first, *others = about(description)
     title, _, lead = first.heading.rpartition(": ")
     body = [
-        f"<style>{STYLE}</style>",
         f"<h1>{escape(title)}</h1>",
         f'<p class="lead">{escape(lead)}</p>',
         *(f'<p class="{_kind(note)}">{escape(note)}</p>' for note in first.notes),
@@ -484,36 +373,11 @@ def fragment(description: Description) -> str:
         *(f"<h2>{escape(s.heading)}</h2>{table(s)}" for s in others),
         f"<h2>Samples</h2>{_samples(description)}",
     ]
-    return f'<article class="rung-data">{"".join(body)}</article>'
+    return article("".join(body))
 
 
 def _kind(note: str) -> str:
     return "note warning" if note.startswith("Warning") else "note"
-
-
-def table(section: Section) -> str:
-    """The table and the lines below it, charts drawn."""
-    shown = section.shown
-    kinds = [' class="n"' if c.justify == "right" else ' class="words"' * wordy(c) for c in shown]
-    head = "".join(f"<th{k}>{escape(c.title)}</th>" for c, k in zip(shown, kinds, strict=True))
-    lines = zip(*(c.cells for c in shown), strict=True)
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{k}>{drawn(cell)}</td>" for cell, k in zip(line, kinds, strict=True))
-        + "</tr>"
-        for line in lines
-    )
-    facts = "".join(f"<p>{escape(fact)}</p>" for fact in section.facts)
-    return f"<div><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{facts}"
-
-
-def wordy(column: Filled) -> bool:
-    return any(len(c) > 40 and not isinstance(c, Chart) for c in column.cells)
-
-
-def drawn(cell: str) -> str:
-    # A number and its percent sign stay on one line.
-    return cell.svg if isinstance(cell, Chart) else escape(cell).replace(" %", "&nbsp;%")
 
 
 def _samples(description: Description) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import importlib
 import inspect
 import os
@@ -17,6 +19,7 @@ import numpy as np
 from sklearn.base import clone
 
 from rung.baseline import Baseline, Needs
+from rung.benchmark import Variant
 from rung.dataset import Dataset
 from rung.errors import RungError, unknown
 
@@ -153,6 +156,12 @@ def seeded_estimator(estimator: Any, seed: int) -> Any:
         }
         return estimator.set_params(**unset)
     return estimator
+
+
+def with_parameters(baseline: Baseline, variant: Variant) -> Baseline:
+    """The rung as a benchmark runs it."""
+    make = functools.partial(baseline.make, **variant.parameters)
+    return dataclasses.replace(baseline, make=make, px=variant.px or baseline.px)
 
 
 @contextlib.contextmanager
