@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch.nn.functional import adaptive_avg_pool2d, unfold
 
 from rung.baseline import Baseline
 from rung.dataset import Dataset
-from rung.device import autocast
+from rung.device import Pieces, autocast
 from rung.features import checked_pictures
 from rung.kernels import KernelRidgeClassifier, KernelRidgeRegressor, full_float32
 
@@ -128,10 +129,12 @@ class _RandomPatches(BaseEstimator):  # type: ignore[misc]
         pool = cells.flatten(1).T.contiguous().to(self.device)  # (GRID², positions)
         out = np.empty((len(pictures), 2 * GRID**2 * self.n_patches_), np.float32)
         batch = 2 if self.device == "cpu" else 256  # responses that fit a processor's cache
-        for start in range(0, len(pictures), batch):
-            part = torch.tensor(pictures[start : start + batch], device=self.device)
+        pieces = Pieces()
+
+        def features(part: NDArray[np.uint8]) -> Tensor:
+            some = torch.tensor(part, device=self.device)
             with full_float32(), autocast(self.device, self.precision):
-                patches = unfold(part.permute(0, 3, 1, 2).float(), self.patch_).transpose(1, 2)
+                patches = unfold(some.permute(0, 3, 1, 2).float(), self.patch_).transpose(1, 2)
                 response = contrast_normalized(patches) @ filters + bias
                 # max(r, t) is the rectified r - t up to a constant, which the mean takes away.
                 pooled = [
@@ -141,7 +144,14 @@ class _RandomPatches(BaseEstimator):  # type: ignore[misc]
             f = torch.stack(pooled).float().unflatten(2, (GRID, GRID)).unflatten(4, (2, -1))
             first, image = f[..., 0, :], f[..., 1, :].flip(3)
             halves = torch.stack([first + image, first - image]) / 2**0.5
-            out[start : start + batch] = halves.movedim(2, 0).flatten(1).cpu()
+            return halves.movedim(2, 0).flatten(1).cpu()
+
+        def batched(part: NDArray[np.uint8]) -> Tensor:
+            return torch.cat([features(p) for p in np.array_split(part, pieces.number)])
+
+        for start in range(0, len(pictures), batch):
+            part = pictures[start : start + batch]
+            out[start : start + batch] = pieces.fitting(partial(batched, part), len(part))
         return out
 
     def _apply(self, method: str, X: ArrayLike) -> NDArray[Any]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from rung.errors import RungError
+from rung.home import Notice
+
+T = TypeVar("T")
 
 DEVICES = "auto, cpu, cuda or cuda:N"
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
@@ -75,6 +79,36 @@ def autocast(device: str, precision: str) -> Iterator[None]:
     dtype = torch.bfloat16 if precision == "bf16" else torch.float16
     with torch.autocast(torch.device(device).type, dtype=dtype):
         yield
+
+
+class Pieces:
+    """In how many pieces a batch is worked on: twice as many whenever the GPU's memory runs out."""
+
+    def __init__(self) -> None:
+        self.number = 1
+
+    def fitting(self, work: Callable[[], T], rows: int) -> T:
+        """work(), anew in smaller pieces until it fits. rows: of the batch, the most pieces.
+
+        Raises OutOfMemoryError where a single row does not fit.
+        """
+        import torch
+
+        while True:
+            try:
+                return work()
+            except torch.OutOfMemoryError:
+                if self.number >= rows:
+                    raise
+            # Outside the handler, whose traceback keeps what is to be freed.
+            self.number *= 2
+            torch.cuda.empty_cache()
+            warnings.warn(
+                f"out of GPU memory with batches of {rows}; going on in {self.number} pieces of a "
+                "batch",
+                Notice,
+                stacklevel=3,
+            )
 
 
 def peak_gpu_mib(device: str) -> float | None:

@@ -8,13 +8,14 @@ and indexing a tensor there is faster than any worker.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
-from rung.device import autocast
+from rung.device import Pieces, autocast
 
 # (rows of X, generator on their device, progress of the training from 0 to 1) -> input of the net
 Augment = Callable[[Tensor, torch.Generator, float], Tensor]
@@ -57,6 +58,9 @@ def train(
 ) -> None:
     """Trains `net` in place and leaves it in eval mode.
 
+    A batch that does not fit into the GPU's memory is worked on in halves (quarters, ...), of which
+    the gradients are summed: only batch norm sees the difference. A warning says so.
+
     X: (n, ...) and y: (n, ...), on the device of `net` and `generator`. learning_rate: the
     peak, reached linearly after the share `warm_up` of all steps; from there it falls linearly to
     zero (Smith and Topin, 2018, arXiv:1708.07120). weight_decay: not for parameters of one
@@ -79,6 +83,21 @@ def train(
     batches = math.ceil(len(X) / batch_size)
     steps = epochs * batches
     scaler = torch.amp.GradScaler(X.device.type, enabled=precision == "fp16")
+    pieces = Pieces()
+
+    def gradients(rows: Tensor, progress: float) -> Tensor:
+        """Leaves the gradient of the batch's loss in the parameters."""
+        optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=X.device)
+        for piece in rows.tensor_split(pieces.number):
+            batch = X[piece] if augment is None else augment(X[piece], generator, progress)
+            with autocast(device, precision):
+                output = net(batch)
+            value = loss(output.float(), y[piece]) * (len(piece) / len(rows))
+            scaler.scale(value).backward()
+            total += value.detach()
+        return total
+
     net.train()
     for epoch in range(epochs):
         total = torch.zeros((), device=X.device)
@@ -88,18 +107,12 @@ def train(
             progress = (epoch * batches + i) / steps
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate * one_cycle(progress + 1 / steps, warm_up)
-            batch = X[rows] if augment is None else augment(X[rows], generator, progress)
-            with autocast(device, precision):
-                output = net(batch)
-            value = loss(output.float(), y[rows])
-            optimizer.zero_grad(set_to_none=True)
-            scaler.scale(value).backward()
+            total += pieces.fitting(functools.partial(gradients, rows, progress), len(rows))
             if longest_gradient < math.inf:
                 scaler.unscale_(optimizer)
                 nn.utils.clip_grad_norm_(parameters, longest_gradient)
             scaler.step(optimizer)
             scaler.update()
-            total += value.detach()
         # Looked at once an epoch, as every look makes the processor wait for the GPU.
         if not math.isfinite(total.item()):
             raise FloatingPointError(
@@ -118,8 +131,12 @@ def one_cycle(progress: float, warm_up: float) -> float:
 def outputs(net: nn.Module, X: Tensor, *, batch_size: int = 512, precision: str = "fp32") -> Tensor:
     """What `net` in eval mode says for X (n, ...): (n, n_outputs) float32, on the device of X."""
     net.eval()
-    parts = []
-    for batch in X.split(batch_size):
+
+    def answers(rows: Tensor) -> Tensor:
         with autocast(str(X.device), precision):
-            parts.append(net(batch).float())
-    return torch.cat(parts)
+            return torch.cat([net(piece).float() for piece in rows.tensor_split(pieces.number)])
+
+    pieces = Pieces()
+    return torch.cat(
+        [pieces.fitting(functools.partial(answers, b), len(b)) for b in X.split(batch_size)]
+    )

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from rung.suite.baselines.random_patches import RandomPatchesClassifier, RandomPatchesRegressor
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -31,6 +32,26 @@ def test_digits():
     assert model.score(X[1200:], digits.target[1200:]) > 0.95
     assert not model.kernel_ridge_.mirrored_  # a mirrored 2 is no 2
     assert model.n_train_ == 1200
+
+
+@pytest.mark.filterwarnings("default")
+def test_pictures_that_do_not_fit_into_memory_are_worked_on_in_pieces(monkeypatch):
+    from rung.suite.baselines import random_patches
+
+    X, y = stripes(60)
+    whole = RandomPatchesClassifier(32, random_state=0).fit(X[:40], y[:40]).predict_proba(X[40:])
+    unfold = random_patches.unfold
+
+    def small(pictures, side):
+        if len(pictures) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return unfold(pictures, side)
+
+    monkeypatch.setattr(random_patches, "unfold", small)
+    with pytest.warns(UserWarning, match="out of GPU memory with batches of 2"):
+        model = RandomPatchesClassifier(32, random_state=0).fit(X[:40], y[:40])
+    with pytest.warns(UserWarning, match="out of GPU memory"):
+        np.testing.assert_allclose(model.predict_proba(X[40:]), whole, atol=1e-3)
 
 
 def test_mirror_images_are_learnt_where_classes_do_not_care():

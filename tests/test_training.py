@@ -142,6 +142,81 @@ def test_learns_on_a_gpu_and_leaves_its_random_state(precision: str) -> None:
     assert nn.MSELoss()(outputs(net, X, precision=precision), y) < 0.1 * y.var()
 
 
+class Small(nn.Module):
+    """A net on a device with room for so many rows at a time."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.body, self.room, self.seen = nn.Linear(3, 1), room, list[int]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        self.seen.append(len(x))
+        return self.body(x)  # type: ignore[no-any-return]
+
+
+def test_a_batch_that_does_not_fit_is_worked_on_in_pieces_with_the_same_result() -> None:
+    whole, parted = Small(1_000), Small(5)
+    parted.body.load_state_dict(whole.body.state_dict())
+    fitted(net=whole, epochs=3)
+    with pytest.warns(UserWarning, match="out of GPU memory with batches of 13") as said:
+        fitted(net=parted, epochs=3)
+    assert [str(w.message).partition(" pieces")[0][-1] for w in said] == ["2", "4"]
+    assert max(whole.seen) == 13
+    assert max(parted.seen) == 4
+    torch.testing.assert_close(parted.body.weight, whole.body.weight)
+    X, _ = data()
+    with pytest.warns(UserWarning, match="out of GPU memory"):
+        torch.testing.assert_close(outputs(parted, X), outputs(whole, X))
+
+
+def test_one_row_that_does_not_fit_is_an_error() -> None:
+    with (
+        pytest.warns(UserWarning, match="out of GPU memory"),
+        pytest.raises(torch.OutOfMemoryError),
+    ):
+        fitted(net=Small(0))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_mixed_precision_learns_and_keeps_weights_and_losses_in_fp32(precision: str) -> None:
+    kinds: list[tuple[torch.dtype, torch.dtype]] = []
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = mlp()
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.body(x)
+            kinds.append((out.dtype, next(self.parameters()).dtype))
+            return out
+
+    net = fitted(net=Net(), precision=precision)
+    low = {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    assert set(kinds) == {(low, torch.float32)}
+    X, y = data()
+    assert nn.MSELoss()(outputs(net, X), y) < 0.1 * y.var()
+    assert outputs(net, X, precision=precision).dtype == torch.float32
+
+
+def test_a_gradient_that_overflows_costs_one_step_and_not_the_weights() -> None:
+    steps: list[Tensor] = []
+
+    def loss(out: Tensor, y: Tensor) -> Tensor:
+        value = nn.functional.mse_loss(out, y)
+        steps.append(net.weight.detach().clone())
+        # The scaler multiplies this by 2¹⁶ and more, past what fp32 can hold.
+        return value * 1e36 if len(steps) == 3 else value
+
+    net = nn.Linear(3, 1)
+    fitted(net=net, loss=loss, precision="fp16", epochs=2)
+    assert torch.equal(steps[3], steps[2])  # the third step was left out
+    assert not torch.equal(steps[4], steps[3])
+    assert all(torch.isfinite(step).all() for step in steps)
+
+
 def test_cut_gradients_survive_what_diverges_without() -> None:
     options = {"net": nn.Linear(3, 1), "learning_rate": 3.0}
     with pytest.raises(FloatingPointError):

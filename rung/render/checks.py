@@ -112,7 +112,7 @@ def body(result: Result) -> list[str]:
         return [f"{result.reason}. The check could not be made; the others don't depend on it."]
     p = result.p_value
     # The title says what is right.
-    begin = "No: " if result.alarms else ""
+    begin = "Not so: " if result.alarms else ""
     lines = [begin + finding.said + (f" (p {p_value(p)}, Holm)" if p is not None else "")]
     lines += [f"→ {finding.advice}"] * bool(finding.advice)
     for shown in finding.examples[:IN_TEXT]:
