@@ -16,17 +16,19 @@ NEIGHBOUR, REFERENCE = 5, 2000
 COMPONENTS, FITTED = 40, 4000
 # An example is told as an outlier from so many times the distance between the median and the upper
 # 99 % above these 99 %, on the logarithm of the scores; it is a warning from so many.
-TOLD, ALARMED = 1.0, 2.5
+TOLD, ALARMED = 1.0, 1.4
 CHUNK = 2048
 LISTED = 20
-# The first letters of a text that count, and the least spread that shares of strange words have.
-LETTERS, LEAST = 3000, 0.2
+# The first letters of a text that count.
+LETTERS = 3000
+# The least spread of shares of strange words, and of the roughness of pictures.
+WORD_SPREAD, ROUGH_SPREAD = 0.25, 0.15
 
 
 class Outliers(DataCheck):
     """Examples far from all others: by the distance to their nearest neighbours in standardised
-    columns; in the principal components of pictures, or by what these leave of them (noise); by
-    the share of words and letters of a text that stand in no other. Measurement errors, files of
+    columns; in the principal components of pictures, or by what these leave of them, or by how
+    little neighbouring points agree (noise); by the share of words and letters of a text that stand in no other. Measurement errors, files of
     another source, garbage; or rare and right. Ranked; look at the first ones.
     """
 
@@ -67,7 +69,12 @@ class Outliers(DataCheck):
         if data.dataset.modality == "tabular":
             return beyond(neighbour_distance(of_rows(data), data), data)
         components, rest = of_pictures(data)
-        return np.maximum(beyond(neighbour_distance(components, data), data), beyond(rest, data))
+        scores = (
+            beyond(neighbour_distance(components, data), data),
+            beyond(rest, data),
+            above(roughness(data.pixels), data, ROUGH_SPREAD),
+        )
+        return np.asarray(np.max(scores, axis=0))
 
 
 def beyond(scores: NDArray[np.float64], data: Data) -> NDArray[np.float64]:
@@ -79,6 +86,12 @@ def beyond(scores: NDArray[np.float64], data: Data) -> NDArray[np.float64]:
     middle, upper = np.quantile(logs[data.train], [0.5, 0.99])
     # At least the spread of a factor of two, so that nothing is far where all are alike.
     return np.asarray((logs - upper) / max(upper - middle, np.log(2)))
+
+
+def above(shares: NDArray[np.float64], data: Data, least: float) -> NDArray[np.float64]:
+    """As `beyond`, of shares as they are, whose spread counts as `least` at least."""
+    middle, upper = np.quantile(shares[data.train], [0.5, 0.99])
+    return np.asarray((shares - upper) / max(upper - middle, least))
 
 
 def neighbour_distance(X: NDArray[np.float32], data: Data) -> NDArray[np.float64]:
@@ -126,6 +139,17 @@ def of_pictures(data: Data) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     return np.concatenate(components), np.concatenate(rest).astype(np.float64)
 
 
+def roughness(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(n,) how far points differ from their neighbours, against all others: near 1 for noise."""
+    found = []
+    for start in range(0, len(pixels), CHUNK):
+        grey = pixels[start : start + CHUNK].astype(np.float32).mean(axis=3)
+        steps = [(np.diff(grey, axis=axis) ** 2).mean(axis=(1, 2)) for axis in (1, 2)]
+        # A picture with a deviation below two grey values is blank, and not rough.
+        found.append((steps[0] + steps[1]) / 4 / np.maximum(grey.var(axis=(1, 2)), 4))
+    return np.concatenate(found).astype(np.float64)
+
+
 def of_texts(data: Data) -> NDArray[np.float64]:
     """By the share of its words that no other text has, and that of letters which are rare."""
     found = [text[:LETTERS].casefold() for text in data.dataset.X.tolist()]
@@ -145,12 +169,14 @@ def of_texts(data: Data) -> NDArray[np.float64]:
         alone = sum(texts_with[w] < 2 for w in mine) / max(len(mine), 1)
         rare = sum(c not in common for w in mine for c in w) / size
         # Of few words all may be strange by accident: the lower end of Wilson's interval counts.
-        shares[row] = wilson_low(max(alone, rare), max(len(mine), size / 6))
-    middle, upper = np.quantile(shares[data.train], [0.5, 0.99])
-    return np.asarray((shares - upper) / max(upper - middle, LEAST))
+        # One endless word counts as some.
+        shares[row] = max(
+            wilson_low(alone, max(len(mine), size / 20, 1)), wilson_low(rare, max(size / 2, 1))
+        )
+    return above(shares, data, WORD_SPREAD)
 
 
-def wilson_low(share: float, n: float, z: float = 2.0) -> float:
+def wilson_low(share: float, n: float, z: float = 3.0) -> float:
     middle = share + z**2 / (2 * n)
     reach = z * float(np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)))
     return (middle - reach) / (1 + z**2 / n)

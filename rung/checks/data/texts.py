@@ -18,8 +18,10 @@ MOJIBAKE = re.compile(
 REPLACEMENT = "\ufffd"
 ENTITY = re.compile(r"&(?:[a-z]{2,8}|#\d{2,6}|#x[0-9a-f]{2,6});", re.IGNORECASE)
 MARKUP = re.compile(r"<[^<>]*>|&[#\w]+;|[\s\W_]")
-# So many texts within TOP letters of the longest are a pile, where so many times fewer are expected.
-PILE, TOP, TIMES = 5, 2, 10
+# So many texts are a pile at the longest length where so many times fewer are expected; white space
+# at the end of a cut text may have gone, which takes up to two letters.
+PILE, TIMES = 5, 4
+TOPS = {"letters": 2, "words": 0}
 # In which share of texts entities are no accident.
 SOME = 0.001
 EXAMPLES = 5
@@ -42,7 +44,7 @@ class CutTexts(DataCheck):
             "words": np.array([len(text.split()) for text in X]),
         }
         for unit, length in lengths.items():
-            rows = piled(length)
+            rows = piled(length, TOPS[unit])
             if not len(rows):
                 continue
             most = int(length.max())
@@ -63,13 +65,13 @@ class CutTexts(DataCheck):
         return None
 
 
-def piled(length: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The rows of the longest texts, if far more have that length than those a little below."""
+def piled(length: NDArray[np.int64], top: int) -> NDArray[np.int64]:
+    """The rows of the longest texts (within `top`), if far more are so long than a little less."""
     most = int(length.max(initial=0))
-    rows = np.flatnonzero(length >= most - TOP)
+    rows = np.flatnonzero(length >= most - top)
     reach = max(10, most // 10)
-    below = int(((length < most - TOP) & (length >= most - TOP - reach)).sum())
-    expected = below * (TOP + 1) / reach
+    below = int(((length < most - top) & (length >= most - top - reach)).sum())
+    expected = below * (top + 1) / reach
     return rows if most > 10 and len(rows) >= max(PILE, TIMES * expected) else rows[:0]
 
 
