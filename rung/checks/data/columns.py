@@ -88,7 +88,8 @@ class ConstantColumns(DataCheck):
 class Ids(DataCheck):
     """A column that is different in (almost) every row names the row: no model can use it, and one
     that can learn by heart may try. Where rows are sorted, an index even tells the class. Drop it,
-    or split by it if it stands for a group: --group.
+    or split by it if it stands for a group: --group. Whole numbers far apart are only told: they
+    may be measured.
     """
 
     code = "RC142"
@@ -99,12 +100,15 @@ class Ids(DataCheck):
         train = data.frame.take(data.train)
         names = [c for c in suspects(data).names if not texts(train[c])]
         counting = [c for c in names if train[c].dtype.kind == "f" and steps(train[c])]
+        measured = [c for c in names if c not in counting and sparse(train[c])]
         nearly = [c for c in train if c not in names and nearly_names(train[c])]
         told = []
         if counting:
             told.append(f"{is_are(counting)} counting the rows")
-        if rest := [c for c in names if c not in counting]:
+        if rest := [c for c in names if c not in (*counting, *measured)]:
             told.append(f"{is_are(rest)} different in every row")
+        if measured:
+            told.append(f"whole numbers of {columns(measured)} differ in every row")
         if nearly:
             told.append(f"{is_are(nearly)} different in almost every row")
         if not told:
@@ -112,7 +116,13 @@ class Ids(DataCheck):
         return Finding(
             sentence(told),
             "Drop ids; a column that names groups of rows belongs to --group.",
-            {"ids": rest, "counting": counting, "almost_ids": nearly},
+            {
+                "ids": rest,
+                "counting": counting,
+                "almost_ids": nearly,
+                "different_numbers": measured,
+            },
+            severity="warning" if rest or counting or nearly else "info",
         )
 
 
@@ -130,6 +140,11 @@ def steps(values: Any) -> bool:
     differences = np.diff(values.to_numpy())
     ordered = (differences > 0).all() or (differences < 0).all()
     return bool(ordered and np.median(np.abs(differences)) <= 2)
+
+
+def sparse(values: Any) -> bool:
+    """Whether these are numbers far apart: incomes and populations differ in every row as well."""
+    return bool(values.dtype.kind == "f" and np.ptp(values.to_numpy()) > 10 * len(values))
 
 
 def nearly_names(values: Any) -> bool:

@@ -136,11 +136,12 @@ def sentinels(train: Any) -> tuple[list[Stand], list[Stand]]:
 def nines(numbers: NDArray[Any], counts: NDArray[Any]) -> list[tuple[float, int]]:
     """-999 and the like: an end of the column, in several rows, further from all others than these
     are from each other. numbers: sorted."""
-    found = []
+    found: list[tuple[float, int]] = []
+    if len(numbers) < 4:
+        return found
     for end, rest in ((0, numbers[1:]), (-1, numbers[:-1])):
         value, count = float(numbers[end]), int(counts[end])
-        isolated = len(rest) > 2 and np.abs(rest - value).min() > np.ptp(rest)
-        if value in NINES and count > 1 and isolated:
+        if value in NINES and count > 1 and np.abs(rest - value).min() > np.ptp(rest):
             found.append((value, count))
     return found
 
