@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from rung import hygiene
 from rung.checks.base import Finding
 from rung.checks.data.subject import Data, DataCheck
+from rung.checks.data.words import columns, is_are, sentence
 from rung.describe import targets
 from rung.errors import listed
 
@@ -32,22 +32,6 @@ def suspects(data: Data) -> hygiene.Suspects:
     return hygiene.suspects(
         data.frame.take(data.train), pd.Series(targets(data.dataset, data.train))
     )
-
-
-def columns(names: Iterable[Any]) -> str:
-    found = [str(name) for name in names]
-    return f"column{'s' * (len(found) > 1)} {listed(found)}"
-
-
-def is_are(names: Iterable[Any]) -> str:
-    found = list(names)
-    return f"{columns(found)} {'are' if len(found) > 1 else 'is'}"
-
-
-def sentence(told: Iterable[str]) -> str:
-    """Clauses as one sentence."""
-    said = "; ".join(told)
-    return f"{said[:1].upper()}{said[1:]}."
 
 
 class ConstantColumns(DataCheck):

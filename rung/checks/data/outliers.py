@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rung.checks.base import Finding, NotApplicable
 from rung.checks.data.subject import SEED, Data, DataCheck
+from rung.checks.data.words import are
 
 # The distance to this neighbour among so many drawn training rows says how alone an example is.
 NEIGHBOUR, REFERENCE = 5, 2000
@@ -23,6 +24,8 @@ LISTED = 20
 LETTERS = 3000
 # The least spread of shares of strange words, and of the roughness of pictures.
 WORD_SPREAD, ROUGH_SPREAD = 0.25, 0.15
+# How many times the variance between blocks of white noise is still that of noise.
+WHITE = 1.7
 
 
 class Outliers(DataCheck):
@@ -46,7 +49,7 @@ class Outliers(DataCheck):
         alarming = int((strange > ALARMED).sum())
         in_test = int(data.in_test[order].sum())
         return Finding(
-            f"{len(order):,} examples are far from all others ({in_test:,} of them tested on)"
+            f"{are(len(order), 'example')} far from all others ({in_test:,} of them tested on)"
             + (f", {alarming:,} very far." if alarming else "."),
             "Look at them, the first ones first; mend or remove what is an error, and keep what is "
             "rare and right.",
@@ -72,7 +75,7 @@ class Outliers(DataCheck):
         scores = (
             beyond(neighbour_distance(components, data), data),
             beyond(rest, data),
-            above(roughness(data.pixels), data, ROUGH_SPREAD),
+            of_texture(data),
         )
         return np.asarray(np.max(scores, axis=0))
 
@@ -139,15 +142,29 @@ def of_pictures(data: Data) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     return np.concatenate(components), np.concatenate(rest).astype(np.float64)
 
 
-def roughness(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(n,) how far points differ from their neighbours, against all others: near 1 for noise."""
-    found = []
+def of_texture(data: Data) -> NDArray[np.float64]:
+    """By roughness. Only noise is very far: a sharpened photo is as rough, and has large parts."""
+    rough, between = texture(data.pixels)
+    scores = above(rough, data, ROUGH_SPREAD)
+    return np.where(between < WHITE, scores, np.minimum(scores, ALARMED))
+
+
+def texture(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(n,) how far points differ from their neighbours, against all others (1 for white noise), and
+    the variance between blocks, of which eight stand side by side, against that of white noise."""
+    rough, between = [], []
+    side = max(2, min(pixels.shape[1:3]) // 8)
+    height, width = pixels.shape[1] // side, pixels.shape[2] // side
     for start in range(0, len(pixels), CHUNK):
         grey = pixels[start : start + CHUNK].astype(np.float32).mean(axis=3)
-        steps = [(np.diff(grey, axis=axis) ** 2).mean(axis=(1, 2)) for axis in (1, 2)]
         # A picture with a deviation below two grey values is blank, and not rough.
-        found.append((steps[0] + steps[1]) / 4 / np.maximum(grey.var(axis=(1, 2)), 4))
-    return np.concatenate(found).astype(np.float64)
+        variance = np.maximum(grey.var(axis=(1, 2)), 4)
+        steps = [(np.diff(grey, axis=axis) ** 2).mean(axis=(1, 2)) for axis in (1, 2)]
+        rough.append((steps[0] + steps[1]) / 4 / variance)
+        tiles = grey[:, : height * side, : width * side]
+        blocks = tiles.reshape(len(grey), height, side, width, side).mean(axis=(2, 4))
+        between.append(side**2 * blocks.var(axis=(1, 2)) / variance)
+    return np.concatenate(rough).astype(np.float64), np.concatenate(between).astype(np.float64)
 
 
 def of_texts(data: Data) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rung.checks.base import Finding, NotApplicable
 from rung.checks.data.subject import Data, DataCheck
+from rung.checks.data.words import are, counted, sentence
 from rung.dataset import Pictures
 from rung.errors import listed
 
@@ -48,7 +49,7 @@ class BlankPictures(DataCheck):
         blank = blank[np.argsort(deviation[blank], kind="stable")]
         in_test = int(data.in_test[blank].sum())
         return Finding(
-            f"{len(blank):,} pictures are blank or almost so, {in_test:,} of them tested on.",
+            f"{are(len(blank), 'picture')} blank or almost so, {in_test:,} of them tested on.",
             "Look at them and remove them.",
             {"blank": len(blank), "in_test": in_test, "ids": data.dataset.ids[blank].tolist()},
             tuple(
@@ -77,9 +78,9 @@ class BrokenFiles(DataCheck):
             reasons = Counter(why for _, why in unreadable)
             why = ", ".join(f"{count:,}: {reason}" for reason, count in reasons.most_common(3))
             some = listed(f"{name} ({why})" for name, why in unreadable)
-            told.append(f"{len(unreadable):,} files can't be read ({why}): {some}.")
+            told.append(f"{counted(len(unreadable), 'file')} can't be read ({why}): {some}.")
         if len(banded):
-            told.append(f"{len(banded):,} pictures end in an even grey band.")
+            told.append(f"{are(len(banded), 'picture')} an even grey in the lower part.")
         if not told:
             return None
         return Finding(
@@ -126,9 +127,9 @@ class OddSizes(DataCheck):
         apart = between_parts(data, sizes, modes)
         told = list(apart.values())
         if len(small):
-            told.append(f"{len(small):,} pictures are {SMALL:g} times smaller than most, or more")
+            told.append(f"{are(len(small), 'picture')} {SMALL:g} times smaller than most, or more")
         if len(stretched):
-            told.append(f"{len(stretched):,} are {LONG:g} times as long as wide, or more")
+            told.append(f"{are(len(stretched), 'picture')} {LONG:g} times as long as wide, or more")
         if len(counts) > 1:
             by_count = sorted(counts.items(), key=lambda item: -item[1])
             told.append(f"modes are mixed: {', '.join(f'{n:,} {m}' for m, n in by_count)}")
@@ -140,7 +141,7 @@ class OddSizes(DataCheck):
             for row in (*small[np.argsort(short[small])][:5], *stretched[:5])
         ]
         return Finding(
-            f"{'; '.join(told)}.",
+            sentence(told),
             "Look at the small and the long ones; prepare both parts in the same way.",
             {
                 "usual_side": usual,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rung.checks.base import Finding
 from rung.checks.data.subject import Data, DataCheck
+from rung.checks.data.words import counted
 
 # UTF-8 read as Latin-1 or Windows-1252: the lead byte as a letter, then what follows such a byte.
 MOJIBAKE = re.compile(
@@ -50,8 +51,8 @@ class CutTexts(DataCheck):
             most = int(length.max())
             inside = sum(X[row].rstrip()[-1:].isalnum() for row in rows)
             return Finding(
-                f"{len(rows):,} texts end at {most:,} {unit}, the most that any has; {inside:,} of "
-                "them without punctuation: they were cut.",
+                f"{counted(len(rows), 'text')} of {most:,} {unit}, the most that any has, {inside:,} of "
+                "them without punctuation at the end: they were cut.",
                 "Get the whole texts.",
                 {
                     "unit": unit,
@@ -92,11 +93,11 @@ class EmptyTexts(DataCheck):
         short = rows_where(X, lambda text: len(text.strip()) <= 2)
         short = np.array([row for row in short if row not in gone], np.int64)
         told = [
-            f"{len(rows):,} texts {what}"
+            f"{counted(len(rows), 'text')} {what}"
             for rows, what in (
-                (empty, "are empty"),
-                (markup, "are markup alone"),
-                (short, "have one or two letters"),
+                (empty, "without any letter"),
+                (markup, "of markup alone"),
+                (short, "of one or two letters"),
             )
             if len(rows)
         ]
@@ -145,11 +146,15 @@ class DamagedTexts(DataCheck):
             "entities": rows_where(X, lambda text: "&" in text and ENTITY.search(text) is not None),
         }
         what = {
-            "mojibake": 'were read in a wrong encoding ("Ã©" for "é")',
-            "lost_letters": "have lost letters (U+FFFD)",
-            "entities": 'hold HTML entities ("&amp;")',
+            "mojibake": 'read in a wrong encoding ("Ã©" for "é")',
+            "lost_letters": "with lost letters (U+FFFD)",
+            "entities": 'with HTML entities ("&amp;")',
         }
-        told = [f"{len(rows):,} texts {what[kind]}" for kind, rows in found.items() if len(rows)]
+        told = [
+            f"{counted(len(rows), 'text')} {what[kind]}"
+            for kind, rows in found.items()
+            if len(rows)
+        ]
         if not told:
             return None
         damaged = len(found["mojibake"]) + len(found["lost_letters"])

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rung.checks.base import Finding, NotApplicable
-from rung.checks.data.columns import columns, is_are, parts, sentence
+from rung.checks.data.columns import parts
 from rung.checks.data.subject import Data, DataCheck
+from rung.checks.data.words import columns, counted, is_are, sentence
 
 # Strings that stand for a missing value, and those that may be a category as well.
 STAND_FOR_MISSING = {"", "?", "#n/a", "n/a", "nan", "null", "missing", "<na>", "not available"}
@@ -42,7 +43,7 @@ class MissingValues(DataCheck):
         stand_ins, perhaps = sentinels(train)
         told = []
         if stand_ins:
-            cases = ", ".join(f"{v} in {c} ({n:,} rows)" for c, v, n in stand_ins)
+            cases = ", ".join(f"{v} in {c} ({counted(n, 'row')})" for c, v, n in stand_ins)
             told.append(f"values that seem to stand for missing ones: {cases}")
         if telling:
             told.append(f"whether {columns(telling)} is filled in tells of the target")
