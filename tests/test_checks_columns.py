@@ -253,6 +253,14 @@ FAULTS: dict[str, Fault] = {
         pictures(painted("red", lambda w, h: (0, h - 14, 14, h)), lambda d: d.y == 4),
         "church",
     ),
+    "half_of_a_class_marked": (
+        "RC143",
+        pictures(
+            painted("lime", lambda w, h: (w - 12, 0, w, 12)),
+            lambda d: (d.y == 7) & (np.arange(len(d)) % 2 == 0),
+        ),
+        "gas pump",
+    ),
     "file_format": ("RC143", pictures(lambda p: p, lambda d: d.y == 2, "PNG"), "format"),
     "noise_digit": ("RC151", digits(noisy_digit), "7"),
     "noise": ("RC151", pictures(noise, row_of(40)), "row 40"),

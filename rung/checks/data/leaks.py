@@ -21,6 +21,8 @@ SIGN = 0.95
 MOST_ROWS, MOST_TEXTS, MOST_PICTURES = 5000, 4000, 2000
 # Of a wide table fewer rows are taken; of how many columns it is seen what all others do.
 MOST_CELLS, MOST_STRONG = 1_000_000, 6
+# Or, of pictures, in this share of the class and in next to no other: some of them were marked.
+PARTLY, ALONE = 0.3, 0.98
 # Of how many rows of a class at least.
 ENOUGH = 10
 FOLDS = 5
@@ -320,21 +322,26 @@ def of_pictures(data: Data) -> Finding | None:
     y, classes = data.dataset.y[rows], data.dataset.classes
     fit = np.random.default_rng(SEED).permutation(len(rows)) % 2 == 0
     codes = colours(pixels)
-    signs_at = np.stack(
-        [told_apart(codes[:, place], y, fit, len(classes)) for place in range(codes.shape[1])]
+    recall, precision = np.stack(
+        [told_apart(codes[:, place], y, fit, len(classes)) for place in range(codes.shape[1])],
+        axis=1,
     )
+    share, tells = np.minimum(recall, precision), telling(recall, precision)
     leaks: list[Leak] = []
     examples = []
-    for c in map(int, np.flatnonzero(signs_at.max(axis=0) >= SIGN)):
-        place, share = int(signs_at[:, c].argmax()), float(signs_at[:, c].max())
-        x, top = (place % pixels.shape[2]) / pixels.shape[2], place // pixels.shape[2]
-        where = f"{100 * x:.0f} % from the left, {100 * top / pixels.shape[1]:.0f} % from the top"
-        how = f"({where}) tells {classes[c]} by its colour, right in {100 * share:.1f} %"
+    for c in map(int, np.flatnonzero(tells.any(axis=0))):
+        place = int(np.where(tells[:, c], share[:, c], -1).argmax())
+        top, left = divmod(place, pixels.shape[2])
+        how = (
+            f"({100 * left / pixels.shape[2]:.0f} % from the left, {100 * top / pixels.shape[1]:.0f} "
+            f"% from the top) tells {classes[c]} by its colour: {100 * recall[place, c]:.0f} % of "
+            f"these, and {100 * precision[place, c]:.0f} % of what it tells is right"
+        )
         # What tells the class all over the picture is no mark on it, but the picture itself.
-        mark = (signs_at[:, c] >= SIGN).mean() <= LARGEST_MARK
-        exact = share == 1 and (y == c).sum() >= 4 * ENOUGH
+        mark = tells[:, c].mean() <= LARGEST_MARK
+        exact = share[place, c] == 1 and (y == c).sum() >= 4 * ENOUGH
         severity: Severity = "info" if not mark else "error" if exact else "warning"
-        leaks.append((f"the point {place % pixels.shape[2]},{top}", how, severity))
+        leaks.append((f"the point {left},{top}", how, severity))
         examples.append(data.shown(how, rows[y == c][0]))
     leaks += of_files(data)
     return said(leaks, "", tuple(examples[:5]))
@@ -359,17 +366,23 @@ def colours(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 def told_apart(
     codes: NDArray[np.int64], y: NDArray[np.int64], fit: NDArray[np.bool_], n_classes: int
-) -> NDArray[np.float64]:
-    """(n_classes,) the lesser of recall and precision, out of sample, of guessing the class that is
-    the most frequent one with this code."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(n_classes,) recall and precision, out of sample, of guessing the class that is the most
+    frequent one with this code; 0 where too few guesses are right to say."""
     known = np.bincount(codes[fit] * n_classes + y[fit], minlength=(codes.max() + 1) * n_classes)
     known = known.reshape(-1, n_classes)
     guess = np.where(known.any(axis=1), known.argmax(axis=1), n_classes)[codes[~fit]]
     right = y[~fit]
     hits = np.bincount(right[guess == right], minlength=n_classes)
+    hits[hits < ENOUGH / 2] = 0
     sizes = np.bincount(right, minlength=n_classes)
     guesses = np.bincount(guess, minlength=n_classes + 1)[:n_classes]
-    return np.where(sizes >= ENOUGH / 2, hits / np.maximum(np.maximum(sizes, guesses), 1), 0.0)
+    return hits / np.maximum(sizes, 1), hits / np.maximum(guesses, 1)
+
+
+def telling(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> NDArray[np.bool_]:
+    surely = np.minimum(recall, precision) >= SIGN
+    return np.asarray(surely | ((recall >= PARTLY) & (precision >= ALONE)))
 
 
 def of_files(data: Data) -> list[Leak]:
@@ -397,10 +410,10 @@ def of_files(data: Data) -> list[Leak]:
             continue
         tree = DecisionTreeClassifier(max_leaf_nodes=64, random_state=SEED)
         tree.fit(values[fit, None], y[fit])
-        sign = told_apart(tree.apply(values[:, None]), y, fit, n_classes)
+        recall, precision = told_apart(tree.apply(values[:, None]), y, fit, n_classes)
         guesses = tree.predict(values[~fit, None])
         share = gain(y[~fit], guesses, "classification")
-        told = [data.dataset.classes[c] for c in np.flatnonzero(sign >= SIGN)]
+        told = [data.dataset.classes[c] for c in np.flatnonzero(telling(recall, precision))]
         if told or share >= 0.5:
             of = f" of {', '.join(told[:5])}" if told else ""
             how = f"tells the class{of}: it takes away {100 * share:.0f} % of the prior's error"
