@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -282,11 +282,11 @@ def _warnings(dataset: Dataset, split: Split) -> list[str]:
     of_columns = []
     if dataset.modality == "tabular":
         frame = as_frame(dataset).take(split.train)
-        of_columns = hygiene.of_columns(frame, pd.Series(_targets(dataset, split.train)))
+        of_columns = hygiene.of_columns(frame, pd.Series(targets(dataset, split.train)))
     return [*of_columns, *hygiene.of_splits(dataset)]
 
 
-def _targets(dataset: Dataset, rows: NDArray[np.int64]) -> list[Any]:
+def targets(dataset: Dataset, rows: NDArray[np.int64]) -> list[Any]:
     """Class names, or numbers."""
     found = dataset.y[rows].tolist()
     return [dataset.classes[c] for c in found] if dataset.task == "classification" else found
@@ -425,11 +425,10 @@ def _words(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[Words, ...]:
 def _pixels(dataset: Dataset, split: Split, some: NDArray[np.int64]) -> Pixels:
     X = dataset.X
     if isinstance(X, Pictures):
-        heads = [_head(X[int(row)], str(dataset.ids[row])) for row in split.train]
+        heads = [head(X[int(row)], str(dataset.ids[row])) for row in split.train]
     else:
-        mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}.get(X.shape[3], f"{X.shape[3]} channels")
-        heads = [(X.shape[2], X.shape[1], mode)] * len(split.train)
-    widths, heights = np.array([head[:2] for head in heads]).T
+        heads = [array_head(X)] * len(split.train)
+    widths, heights = np.array([h[:2] for h in heads]).T
     areas = widths * heights
     ends = [
         (str(dataset.ids[split.train[i]]), f"{widths[i]}×{heights[i]}")
@@ -440,8 +439,8 @@ def _pixels(dataset: Dataset, split: Split, some: NDArray[np.int64]) -> Pixels:
     return Pixels(
         width=Numbers.of(widths),
         height=Numbers.of(heights),
-        sizes=_most(Counter(f"{width}×{height}" for width, height, _ in heads)),
-        modes=_most(Counter(mode for *_, mode in heads)),
+        sizes=_most(Counter(f"{width}×{height}" for width, height, *_ in heads)),
+        modes=_most(Counter(h.mode for h in heads)),
         smallest=ends[0],
         largest=ends[1],
         decoded=len(some),
@@ -450,13 +449,34 @@ def _pixels(dataset: Dataset, split: Split, some: NDArray[np.int64]) -> Pixels:
     )
 
 
-def _head(encoded: bytes, name: str) -> tuple[int, int, str]:
-    """Width, height and mode, from the first bytes of the file."""
+class Head(NamedTuple):
+    """What the first bytes of a picture file say. quantization: the sum of a JPEG's tables, the
+    larger the worse its quality; 0 for others."""
+
+    width: int
+    height: int
+    mode: str
+    format: str = ""
+    quantization: int = 0
+
+
+def array_head(X: NDArray[np.uint8]) -> Head:
+    """Of pictures that stand in an array."""
+    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}.get(X.shape[3], f"{X.shape[3]} channels")
+    return Head(X.shape[2], X.shape[1], mode)
+
+
+def head(encoded: bytes, name: str) -> Head:
+    """Raises RungError for a file that can't be read."""
     from PIL import Image
 
     try:
         with Image.open(io.BytesIO(encoded)) as picture:
-            return picture.width, picture.height, picture.mode
+            tables = getattr(picture, "quantization", {})
+            quantization = sum(sum(table) for table in tables.values())
+            return Head(
+                picture.width, picture.height, picture.mode, picture.format or "", quantization
+            )
     except Exception as error:  # Pillow raises many kinds for broken files
         raise RungError(f"picture {name} can't be read: {error}") from error
 
@@ -510,7 +530,7 @@ def sample(dataset: Dataset, row: int, group: str) -> Sample:
         content["text"] = _cut(dataset.X[row])
     else:
         content["picture"] = _picture(dataset, row)
-    (target,) = _targets(dataset, np.array([row]))
+    (target,) = targets(dataset, np.array([row]))
     return Sample(str(dataset.ids[row]), target, group, **content)
 
 

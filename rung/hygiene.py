@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,41 +13,61 @@ from rung.dataset import Dataset, take
 from rung.errors import listed
 
 
-def of_columns(features: Any, target: Any) -> list[str]:
-    """Columns that leak the target, look like ids or are constant. features: a pandas frame;
-    target: a series, none missing."""
+@dataclass(frozen=True)
+class Suspects:
+    """Columns, by what looks wrong with them; each stands once at most.
+
+    leaks: the target, or linear in it. stand_ins: one-to-one with it. names: different in every
+    row, as ids are. constant: the same in every row, or missing in all.
+    """
+
+    leaks: list[str] = field(default_factory=list)
+    stand_ins: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    constant: list[str] = field(default_factory=list)
+
+
+def suspects(features: Any, target: Any) -> Suspects:
+    """features: a pandas frame; target: a series, none missing."""
     import pandas as pd
 
     n = len(target)
     classes, distinct = pd.factorize(target)
-    leaks: list[str] = []
-    stand_ins: list[str] = []
-    names: list[str] = []
-    constant: list[str] = []
+    sorted_out = Suspects()
     for column in features.columns:
         values = features[column]
         # Codes in the order of first appearance: the same for two columns that stand one-to-one
         # for each other, whatever they hold.
         codes, found = pd.factorize(values)
         if np.ptp(codes) == 0:
-            constant.append(column)
+            sorted_out.constant.append(column)
         elif len(distinct) <= n / 2 and np.array_equal(codes, classes):
             same = list(map(str, found)) == list(map(str, distinct))
-            (leaks if same else stand_ins).append(column)
-        elif _proportional(values, target):
-            leaks.append(column)
-        elif len(found) == n and _names_rows(found):
-            names.append(column)
+            (sorted_out.leaks if same else sorted_out.stand_ins).append(column)
+        elif linear(values, target):
+            sorted_out.leaks.append(column)
+        elif len(found) == n and names_rows(found):
+            sorted_out.names.append(column)
+    return sorted_out
+
+
+def of_columns(features: Any, target: Any) -> list[str]:
+    """Lines on the columns that leak the target, look like ids or are constant."""
+    found = suspects(features, target)
     said = []
-    if leaks:
-        said.append(f"{_columns(leaks)} the target, or its value in another unit: it leaks")
-    if stand_ins:
-        said.append(f"{_columns(stand_ins)} one-to-one with the target: it leaks, most likely")
-    if names:
+    if found.leaks:
+        said.append(f"{_columns(found.leaks)} the target, or its value in another unit: it leaks")
+    if found.stand_ins:
+        said.append(
+            f"{_columns(found.stand_ins)} one-to-one with the target: it leaks, most likely"
+        )
+    if names := found.names:
         what = "it looks like an id" if len(names) == 1 else "they look like ids"
         said.append(f"{_columns(names)} different in every row: {what}, which no model can use")
-    if constant:
-        said.append(f"{_columns(constant)} the same in every row: nothing can be learned of it")
+    if found.constant:
+        said.append(
+            f"{_columns(found.constant)} the same in every row: nothing can be learned of it"
+        )
     return [f"Warning: {line}." for line in said]
 
 
@@ -56,8 +77,8 @@ def _columns(names: list[str]) -> str:
     )
 
 
-def _proportional(values: Any, target: Any) -> bool:
-    """Whether a column of numbers is a linear function of a target of numbers."""
+def linear(values: Any, target: Any) -> bool:
+    """Whether a column of numbers is a linear function of another."""
     from pandas.api import types
 
     for side in (values, target):
@@ -68,7 +89,7 @@ def _proportional(values: Any, target: Any) -> bool:
     return bool(abs(a @ b) > (1 - 1e-12) * np.sqrt((a @ a) * (b @ b)) > 0)
 
 
-def _names_rows(distinct: Any) -> bool:
+def names_rows(distinct: Any) -> bool:
     """Whether values that differ in all rows are strings or whole numbers; measurements and dates
     may well differ."""
     import pandas as pd

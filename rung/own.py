@@ -61,7 +61,8 @@ class Options:
     target: the column to predict. text: the column of texts to learn from, alone. group: a column
     whose values never stand in both parts. time: a column; the last 30 % by it are tested. test: a
     file (or frame) with the test part. splits: how many splits instead of one. drop_missing_target:
-    leave out rows without a target, which are refused otherwise.
+    leave out rows without a target, which are refused otherwise. lenient: leave out files of a
+    folder that can't be read, which are refused otherwise; `Dataset.unreadable` lists them.
     """
 
     target: str | None = None
@@ -73,6 +74,7 @@ class Options:
     test: Any = None
     splits: int | None = None
     drop_missing_target: bool = False
+    lenient: bool = False
 
     def __post_init__(self) -> None:
         if self.splits is not None and self.splits < 2:
@@ -87,7 +89,9 @@ class Options:
     def only(self, place: Path, what: str, *allowed: str) -> None:
         """Raises RungError for an option that means nothing for this kind of data."""
         for field in dataclasses.fields(self):
-            if field.name not in allowed and getattr(self, field.name) != field.default:
+            # lenient is said by the checks, of whatever they are given, and is no option of a user.
+            known = (*allowed, "lenient")
+            if field.name not in known and getattr(self, field.name) != field.default:
                 option = field.name.replace("_", "-")
                 raise RungError(
                     f"{place} is {what}, for which --{option} means nothing; leave it out"
@@ -695,6 +699,7 @@ def from_folder(place: Path, options: Options) -> Dataset:
         path=str(inside),
         flat=not parts,
         suffixes=chosen,
+        lenient=options.lenient,
         max_bytes=sum(path.stat().st_size for _, path in found) + 1,
     )
     dataset = resplit(
@@ -707,6 +712,7 @@ def from_folder(place: Path, options: Options) -> Dataset:
         f"Modality: {modality} ({why}).",
         split_line(dataset, options),
         *left_behind(kinds, chosen, len(found) - kinds.total()),
+        *cannot_be_read(dataset),
         *hygiene.of_splits(dataset),
     ]
     return dataclasses.replace(dataset, title=place.resolve().name, notes=tuple(notes))
@@ -722,6 +728,14 @@ def left_behind(kinds: Counter[str], chosen: list[str], elsewhere: int) -> list[
     if elsewhere:
         parts.append(f"{_count(elsewhere, 'file')} hidden or in no class folder")
     return [f"Left out: {', '.join(parts)}."] if parts else []
+
+
+def cannot_be_read(dataset: Dataset) -> list[str]:
+    """The line on the files that were left out since they can't be read."""
+    if not dataset.unreadable:
+        return []
+    (first, why), count = dataset.unreadable[0], len(dataset.unreadable)
+    return [f"Left out: {_count(count, 'file')} that can't be read, {first} say: {why}."]
 
 
 def subfolders(folder: Path) -> list[Path]:

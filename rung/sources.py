@@ -256,12 +256,14 @@ class ImageFolder(FileSource):
     left out; anything else in a class folder must be a picture. Where there are test/ and val/,
     val/ belongs to training. classes: folder name → class name; without it, the folder's name.
     flat: the pictures lie in CLASS/, and 30 % are held out, by a hash of the ids. suffixes: only
-    files that end so are read.
+    files that end so are read. lenient: files that can't be read are left out and listed in
+    `Dataset.unreadable`, for the checks.
     """
 
     classes: Mapping[str, str] = field(default_factory=dict)
     flat: bool = False
     suffixes: Sequence[str] = ()
+    lenient: bool = False
 
     takes_folder: ClassVar[bool] = True
 
@@ -278,6 +280,7 @@ class ImageFolder(FileSource):
             labels=[i.split("/")[0 if self.flat else 1] for i in ids],
             encoded=[found.pop(i)[1] for i in ids],
             classes=self.classes,
+            lenient=self.lenient,
         )
 
 
@@ -494,7 +497,7 @@ class TextFolder(FileSource):
 
     A part may have a name in front, "20news-bydate-train". Ids and rows are as in `ImageFolder`;
     hidden files are left out. encoding: of the files; anything else in them is refused. flat,
-    suffixes: as in `ImageFolder`.
+    suffixes, lenient: as in `ImageFolder`.
     """
 
     modality: Modality = "text"
@@ -502,6 +505,7 @@ class TextFolder(FileSource):
     classes: Mapping[str, str] = field(default_factory=dict)
     flat: bool = False
     suffixes: Sequence[str] = ()
+    lenient: bool = False
 
     takes_folder: ClassVar[bool] = True
 
@@ -509,11 +513,19 @@ class TextFolder(FileSource):
         (place,) = files.paths
         id_of = flat_id if self.flat else text_id
         found = rows_of(place, id_of, self.suffixes, "texts", self.max_bytes)
-        ids = sorted(found)
+        texts, unreadable = {}, []
+        for i in sorted(found):
+            member, content = found.pop(i)
+            try:
+                texts[i] = decoded(content, self.encoding, f"{place}: {member}")
+            except RungError as error:
+                if not self.lenient:
+                    raise
+                unreadable.append((i, one_line(error)))
+        ids = list(texts)
         labels = [i.split("/")[0 if self.flat else 1] for i in ids]
-        texts = [decoded(found[i][1], self.encoding, f"{place}: {found[i][0]}") for i in ids]
         return Dataset.from_arrays(
-            np.array(texts, dtype=object),
+            np.array(list(texts.values()), dtype=object),
             np.array(class_names(labels, self.classes, place)),
             name=name,
             task=self.task,
@@ -521,6 +533,7 @@ class TextFolder(FileSource):
             ids=ids,
             classes=list(dict.fromkeys(self.classes.values())) or None,
             splits=None if self.flat else [official([i.split("/")[0] for i in ids], name)],
+            unreadable=tuple(unreadable),
         )
 
 
@@ -631,15 +644,24 @@ def pictures_dataset(
     labels: list[str],
     encoded: list[bytes],
     classes: Mapping[str, str],
+    lenient: bool = False,
 ) -> Dataset:
     """A data set of encoded pictures, each of which was decoded once to see that it can be."""
     named = class_names(labels, classes, place)
     pictures = Pictures.from_bytes(encoded)
-    try:
-        # Tiny, so that the JPEG decoder does an eighth of the work; it reads every byte even so.
-        pictures.decode(8, ids, threads=min(os.cpu_count() or 1, 8))
-    except RungError as error:
-        raise RungError(f"{place}: {error}") from error
+    broken = pictures.unreadable(threads=min(os.cpu_count() or 1, 8))
+    if broken and not lenient:
+        row, why = next(iter(broken.items()))
+        raise RungError(
+            f"{place}: picture {ids[row]} ({len(pictures[row])} bytes) can't be read: {why}; "
+            "repair it, or remove it from the data set on purpose"
+        )
+    unreadable = tuple((ids[row], why) for row, why in broken.items())
+    if broken:
+        left = [row for row in range(len(ids)) if row not in broken]
+        pictures = pictures.take(np.array(left, np.int64))
+        ids, named = [ids[row] for row in left], [named[row] for row in left]
+        parts = None if parts is None else [parts[row] for row in left]
     return Dataset.from_arrays(
         pictures,
         np.array(named),
@@ -649,6 +671,7 @@ def pictures_dataset(
         ids=ids,
         classes=list(dict.fromkeys(classes.values())) or None,
         splits=None if parts is None else [official(parts, name)],
+        unreadable=unreadable,
     )
 
 

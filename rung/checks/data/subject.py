@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rung import describe, features
 from rung.baseline import Needs
 from rung.checks.base import Check, Shown
-from rung.dataset import Dataset, Split, take
+from rung.dataset import Dataset, Pictures, Split, take
 from rung.describe import Sample
 from rung.errors import RungError
 
@@ -69,6 +69,14 @@ class Data:
     def pixels(self) -> NDArray[np.uint8]:
         """Pictures of all rows, (n, height, width, channels), at most SIDE pixels on a side."""
         return features.pixels(self.dataset, SIDE)
+
+    @cached_property
+    def heads(self) -> list[describe.Head]:
+        """Size, mode and format of the pictures of all rows, as their files say."""
+        X = self.dataset.X
+        if not isinstance(X, Pictures):
+            return [describe.array_head(X)] * len(X)
+        return [describe.head(X[i], str(self.dataset.ids[i])) for i in range(len(X))]
 
     def matrix(self, needs: Needs = "standardized") -> Any:
         """All rows as (n, n_features) numbers, as a rung with these needs sees them: what is fitted
