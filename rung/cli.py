@@ -348,7 +348,7 @@ def found(name: str, arguments: argparse.Namespace) -> Benchmark | Dataset:
     from rung import ladder
 
     if arguments.command == "run" and ladder.is_path(name):
-        return own_data(name, arguments)
+        return named_data(name, arguments)
     benchmark = ladder.find(name)
     nothing_said(name, arguments)
     return benchmark
@@ -358,12 +358,6 @@ def said(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options that say something of data of the user's own."""
     found = {option: getattr(arguments, option, None) for option in OWN}
     return {option: value for option, value in found.items() if value not in (None, False)}
-
-
-def own_data(path: str, arguments: argparse.Namespace) -> Dataset:
-    from rung import own
-
-    return own.load(path, **said(arguments))
 
 
 def nothing_said(name: str, arguments: argparse.Namespace) -> None:
@@ -540,12 +534,15 @@ def data(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def named_data(name: str, arguments: argparse.Namespace) -> Dataset:
-    """The data set of that name, or in that file or folder of the user's own."""
-    from rung import ladder, suite
+def named_data(name: str, arguments: argparse.Namespace, lenient: bool = False) -> Dataset:
+    """The data set of that name, or in that file or folder of the user's own.
+
+    lenient: files of these that can't be read are left out and listed, for checks of data.
+    """
+    from rung import ladder, own, suite
 
     if ladder.is_path(name):
-        return own_data(name, arguments)
+        return own.load(name, lenient=lenient, **said(arguments))
     suite.get("datasets", name)
     nothing_said(name, arguments)
     return suite.load(name)

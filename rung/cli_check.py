@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rung.checks import Report
     from rung.dataset import Dataset
 
-Load = Callable[[str, argparse.Namespace], "Dataset"]
+Load = Callable[..., "Dataset"]  # (name, arguments, lenient)
 
 
 def add_actions(
@@ -159,7 +159,7 @@ def progress() -> Callable[[str], None]:
 def of_data(arguments: argparse.Namespace, load: Load) -> list[Report]:
     from rung.checks import check_data
 
-    dataset = load(arguments.name, arguments)
+    dataset = load(arguments.name, arguments, lenient=True)
     return [check_data(dataset, rung=arguments.rung, **options(arguments))]
 
 

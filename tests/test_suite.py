@@ -44,7 +44,12 @@ def test_the_engine_names_no_content() -> None:
     for path in (ROOT / "rung").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                assert node.value not in names - {"digits", "random"}, f"{path}: {node.value}"
+                # Words that mean something else as well; "net" is what a check may need.
+                assert node.value not in names - {
+                    "digits",
+                    "random",
+                    "net",
+                }, f"{path}: {node.value}"
 
 
 @pytest.mark.parametrize("kind", ["rung", "data set", "benchmark"])
