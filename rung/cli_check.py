@@ -140,7 +140,6 @@ def options(arguments: argparse.Namespace) -> dict[str, Any]:
         "slow": arguments.slow,
         "only": [code for code in arguments.only.split(",") if code],
         "ignore": [code for code in arguments.ignore.split(",") if code],
-        "false_alarms": arguments.false_alarms,
         "progress": progress(),
     }
 
