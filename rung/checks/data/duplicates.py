@@ -73,17 +73,15 @@ def stored(subject: Data) -> Rows:
     """(n,) codes that are the same for examples that are stored as the same bytes (or words)."""
     X = subject.dataset.X
     if subject.dataset.modality == "text":
-        return codes([" ".join(texts.words(text)) or text.strip() for text in X])
+        same = [" ".join(texts.words(text)) or text.strip() for text in X]
+        return codes(np.array(same, dtype=object))
     return codes(row_hashes([X[i] for i in range(len(X))] if isinstance(X, Pictures) else X))
 
 
-def codes(values: Any) -> Rows:
+def codes(values: NDArray[Any]) -> Rows:
     import pandas as pd
 
-    found = np.empty(len(values), dtype=object) if isinstance(values, list) else values
-    if isinstance(values, list):
-        found[:] = values
-    return np.asarray(pd.factorize(found)[0], dtype=np.int64)
+    return np.asarray(pd.factorize(values)[0], dtype=np.int64)
 
 
 def firsts(found: Rows) -> Rows:
@@ -95,7 +93,8 @@ def equal_pixels(X: Pictures, a: int, b: int) -> bool:
     from PIL import Image
 
     with Image.open(io.BytesIO(X[int(a)])) as one, Image.open(io.BytesIO(X[int(b)])) as other:
-        return one.size == other.size and one.convert("RGB") == other.convert("RGB")
+        same = one.size == other.size
+        return same and one.convert("RGB").tobytes() == other.convert("RGB").tobytes()
 
 
 @once
@@ -114,8 +113,7 @@ def near_contents(subject: Data) -> Pairs:
     """Pairs of codes of `contents` that are nearly the same, and not quite."""
     near, same = look_alikes(subject), contents(subject)
     found = near.of_rows(same[firsts(stored(subject))])
-    apart = found.rows[:, 0] != found.rows[:, 1]
-    return Pairs(found.rows[apart], found.distance[apart], found.kind[apart])
+    return found.take(found.rows[:, 0] != found.rows[:, 1])
 
 
 # --- How much of it there is ------------------------------------------------------------------
@@ -198,8 +196,8 @@ class Members:
 
     def shown(self, said: Callable[[int], str], rows: Rows) -> tuple[Shown, ...]:
         """Some of the pairs, evenly taken. said: a line on the pair of that number."""
-        taken = np.unique(np.linspace(0, len(rows) - 1, EXAMPLES).astype(int)) if len(rows) else []
-        return tuple(self.subject.shown(said(k), *rows[k]) for k in taken)
+        taken = np.unique(np.linspace(0, len(rows) - 1, EXAMPLES).astype(np.int64))
+        return tuple(self.subject.shown(said(int(k)), *rows[k]) for k in taken)
 
     def scattered(self, groups: Rows) -> tuple[int, float, float]:
         """`parted`, of the groups that contents belong to, (n codes,)."""
@@ -327,7 +325,8 @@ class Torn(DataCheck):
         rows = np.concatenate([subject.train, subject.test])
         groups, y = codes(contents(subject)[rows]), dataset.y[rows]
         sizes = np.bincount(groups)
-        if dataset.task == "classification":
+        labels = dataset.task == "classification"
+        if labels:
             cells, counts = np.unique(groups * dataset.n_classes + y, return_counts=True)
             most = np.zeros(len(sizes), np.int64)
             np.maximum.at(most, cells // dataset.n_classes, counts)
@@ -336,10 +335,10 @@ class Torn(DataCheck):
             floor_said = f"no model can have an error rate below {percent(floor)} on all of them"
             name = "least_error_rate"
         else:
-            order = np.lexsort((y, groups))
-            ends = np.cumsum(sizes)
-            span = y[order][ends - 1] - y[order][ends - sizes]
-            torn = span > CLEARLY * dataset.y[subject.train].std()
+            low, high = np.full((2, len(sizes)), [[np.inf], [-np.inf]])
+            np.minimum.at(low, groups, y)
+            np.maximum.at(high, groups, y)
+            torn = high - low > CLEARLY * dataset.y[subject.train].std()
             means = np.bincount(groups, y) / sizes
             floor = float(np.sqrt(np.mean((y - means[groups]) ** 2)))
             floor_said = f"no model can have an RMSE below {floor:.3g} on all of them"
@@ -347,20 +346,14 @@ class Torn(DataCheck):
         if not torn.any():
             return None
         found = torn[groups]
-        different = "labels" if dataset.task == "classification" else "clearly different targets"
-        pairs = []
-        for group in np.flatnonzero(torn):
-            members = rows[groups == group]
-            members = members[np.argsort(dataset.y[members], kind="stable")]
-            pairs.append((members[0], members[-1]))
-        shown = Members(subject)
+        different = "different labels" if labels else "clearly different targets"
+        order = np.lexsort((y, groups))
+        ends = np.cumsum(sizes)
+        pairs = rows[order[np.stack([ends - sizes, ends - 1], axis=1)[torn]]]
+        members = Members(subject)
         return Finding(
-            f"{int(found.sum()):,} {shown.what} in {counted(int(torn.sum()), 'group', 'groups')} "
-            f"have the same content and different {different}: {floor_said}."
-            if different == "labels"
-            else f"{int(found.sum()):,} {shown.what} in "
-            f"{counted(int(torn.sum()), 'group', 'groups')} have the same content and {different}: "
-            f"{floor_said}.",
+            f"{int(found.sum()):,} {members.what} in {counted(int(torn.sum()), 'group', 'groups')} "
+            f"have the same content and {different}: {floor_said}.",
             "Look at the groups: mend wrong labels, drop copies, or add the feature that tells "
             "them apart.",
             {
@@ -368,9 +361,9 @@ class Torn(DataCheck):
                 "groups": int(torn.sum()),
                 "share": float(found.mean()),
                 name: floor,
-                "pairs": shown.ids(np.array(pairs)),
+                "pairs": members.ids(pairs),
             },
-            shown.shown(lambda k: "The same, and not by the label.", np.array(pairs)),
+            members.shown(lambda k: "The same, but for the label.", pairs),
             severity="warning" if found.mean() >= TORN else "info",
         )
 
@@ -418,42 +411,37 @@ class NearAcross(DataCheck):
         from scipy import sparse
 
         pairs, members = near(subject), Members(subject)
-        n = len(members.train)
+        # Each way round: the content of the test example first, which has no twin in training
+        # (that is told elsewhere), then that of the training example; of each the nearest.
         both = np.concatenate([pairs.rows, pairs.rows[:, ::-1]])
-        number = np.tile(np.arange(len(pairs)), 2)
-        # The content of the test example first; exact twins are told elsewhere.
-        good = (members.test[both[:, 0]] > 0) & (members.train[both[:, 1]] > 0)
-        good &= members.train[both[:, 0]] == 0
-        both, number = both[good], number[good]
-        closest = np.argsort(pairs.distance[number], kind="stable")
-        both, number = both[closest], number[closest]
-        single = np.sort(np.unique(both[:, 0], return_index=True)[1])
-        both, number = both[single], number[single]
-        found, tested = int(members.test[both[:, 0]].sum()), len(subject.test)
+        test, train = both.T
+        good = (members.test[test] > 0) & (members.train[test] == 0) & (members.train[train] > 0)
+        number = np.flatnonzero(good)
+        number = number[np.argsort(np.tile(pairs.distance, 2)[number], kind="stable")]
+        number = number[np.sort(np.unique(test[number], return_index=True)[1])]
+        found, tested = int(members.test[test[number]].sum()), len(subject.test)
         if not found:
             return None
-        a, b = pairs.rows.T
-        graph = sparse.csr_matrix((np.ones(len(a)), (a, b)), shape=(n, n))
+        n = len(members.train)
+        graph = sparse.csr_matrix((np.ones(len(pairs)), tuple(pairs.rows.T)), shape=(n, n))
         _, groups = sparse.csgraph.connected_components(graph, directed=False)
-        alone = (members.train + members.test)[np.unique(pairs.rows)]
         _, expected, deviations = members.scattered(groups.astype(np.int64))
-        _, known, _ = members.scattered(np.arange(n))
-        assert len(alone)
-        shown = Pairs(both, pairs.distance[number], pairs.kind[number])
-        rows = np.stack([members.first_test[both[:, 0]], members.first_train[both[:, 1]]], axis=1)
+        _, of_same, _ = members.scattered(np.arange(n))
+        nearest = pairs.take(number % len(pairs))
+        rows = np.stack([members.first_test[test[number]], members.first_train[train[number]]], 1)
         return Finding(
             f"{found:,} of the {tested:,} test {members.what} ({percent(found / tested)}) are "
-            "nearly the same as one of the training part" + told(shown) + ".",
+            "nearly the same as one of the training part" + told(nearest) + ".",
             KEEP_APART,
             {
                 "test_examples": found,
                 "share": found / tested,
-                "expected_of_a_random_split": expected - known,
+                "expected_of_a_random_split": expected - of_same,
                 "deviations_above": deviations,
-                "kinds": kinds(shown),
+                "kinds": kinds(nearest),
                 "pairs": members.ids(rows),
             },
-            members.shown(like(shown, subject.dataset.modality), rows),
+            members.shown(like(nearest, subject.dataset.modality), rows),
             severity=across(found, tested, deviations),
         )
 
@@ -474,9 +462,9 @@ class NearInside(DataCheck):
 
     def run(self, subject: Data) -> Finding | None:
         pairs, members = near(subject), Members(subject)
-        inside = (members.train[pairs.rows] > 0).all(axis=1)
-        order = np.flatnonzero(inside)[np.argsort(pairs.distance[inside], kind="stable")]
-        pairs = Pairs(pairs.rows[order], pairs.distance[order], pairs.kind[order])
+        inside = np.flatnonzero((members.train[pairs.rows] > 0).all(axis=1))
+        pairs = pairs.take(inside)
+        pairs = pairs.take(np.argsort(pairs.distance, kind="stable"))
         if not len(pairs):
             return None
         found = int(members.train[np.unique(pairs.rows)].sum())

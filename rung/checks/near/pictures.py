@@ -39,11 +39,10 @@ def pairs(pixels: NDArray[np.uint8], crops: bool = True) -> Pairs:
 
     The kind of a pair is "mirrored", "cropped" or "". Distances are relative to `NEIGHBOUR`.
     """
-    n = len(pixels)
     look = Look(pixels)
     shown = np.flatnonzero(~look.flat)
     if len(shown) < 2:
-        return Pairs.of(*np.zeros((3, 0), np.int64), "")
+        return Pairs.none()
     index = Index(look.directions[shown])
     found = []
     views: list[tuple[str, Crop | None]] = [("", None), ("mirrored", None)]
@@ -59,7 +58,7 @@ def pairs(pixels: NDArray[np.uint8], crops: bool = True) -> Pairs:
             d = apart(directions[i[there]], look.directions[b[there]])
             close = d < FAR
             found.append((a[there][close], b[there][close], d[close], kind))
-    a, b, d = (np.concatenate([f[k] for f in found]) for k in range(3))  # type: ignore[arg-type]
+    a, b, d = (np.concatenate([f[k] for f in found]) for k in range(3))
     kinds = np.concatenate([np.full(len(f[0]), f[3], dtype="<U8") for f in found])
     near = look.scale(a, b)
     cropped = (kinds == "cropped") & (d > NEAR * near) & (d < 2 * NEAR * near)
@@ -223,7 +222,7 @@ def slopes(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def apart(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
     cosine = np.einsum("ij,ij->i", a, b)
-    return np.sqrt(np.maximum(2 - 2 * cosine, 0))
+    return np.asarray(np.sqrt(np.maximum(2 - 2 * cosine, 0)), np.float32)
 
 
 def cut(pictures: NDArray[np.float32], crop: Crop) -> NDArray[np.float32]:

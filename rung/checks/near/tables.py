@@ -32,7 +32,7 @@ def pairs(frame: Any) -> Pairs:
     numbers, cells = parts(frame)
     kept = np.ptp(numbers, axis=0) > 0
     if not kept.any():
-        return Pairs.of(*np.zeros((3, 0), np.int64), "")
+        return Pairs.none()
     X = scaled(numbers[:, kept])
     a, b, seen = neighbours(X, cells)
     distance = np.sqrt(np.mean((X[a] - X[b]) ** 2, axis=1))
@@ -41,8 +41,7 @@ def pairs(frame: Any) -> Pairs:
     once = np.stack([single(column) for column in X.T], axis=1)
     odd = (differ.sum(axis=1) > 1) | (differ & (once[a] | once[b])).any(axis=1)
     found = Pairs.of(a[odd], b[odd], distance[odd], "")
-    copies = found.distance <= piled_up(np.sort(found.distance), seen)
-    return Pairs(found.rows[copies], found.distance[copies], found.kind[copies])
+    return found.take(found.distance <= piled_up(np.sort(found.distance), seen))
 
 
 def parts(frame: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -96,7 +95,7 @@ def neighbours(
     k = min(NEAREST, len(X))
     distance, other = cKDTree(place).query(place, k=k, distance_upper_bound=reach)
     there = np.isfinite(distance) & (other != np.arange(len(X))[:, None])
-    seen = float(np.quantile(distance[:, -1], 0.1, method="lower")) if k == NEAREST else np.inf
+    seen = float(np.quantile(distance[:, -1], 0.05, method="lower")) if k == NEAREST else np.inf
     return np.repeat(order, k)[there.ravel()], order[other[there]], seen / np.sqrt(columns)
 
 
