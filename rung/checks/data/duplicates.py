@@ -18,7 +18,7 @@ from rung.checks.near.pairs import Pairs
 from rung.dataset import Pictures
 from rung.hygiene import row_hashes
 
-PLANTED = 3.0  # standard deviations above what a random split would part: it was no chance
+PLANTED = 1e-3  # the chance of a random split to part so many, below which it was none
 LEAK = 0.01  # of the test part; with PLANTED, an error
 SURPLUS = 0.02  # of a part; fewer copies inside it are told and no alarm
 TORN = 0.005  # of the rows, in groups of the same input with different labels
@@ -121,53 +121,65 @@ def near_contents(subject: Data) -> Pairs:
 
 def parted(groups: Rows, test: NDArray[np.bool_]) -> tuple[int, float, float]:
     """Test rows of groups that also have a training row: how many there are, how many a random
-    split would make, and how many standard deviations of that there are more.
+    split would make on average, and its chance to make so many or more.
 
     groups: (m,) group of each row; test: (m,) whether it is tested on.
     """
+    from scipy import stats
+
     sizes = np.bincount(groups)
     tested = np.bincount(groups[test], minlength=len(sizes))
     found = int(tested[tested < sizes].sum())
-    # Of a group of g rows, each tested on with chance q, Binomial(g, q) count if that is not g.
-    g, q = sizes[sizes > 1].astype(np.float64), test.mean()
-    mean = g * q - g * q**g
-    variance = g * q * (1 - q) + g**2 * q**2 - g**2 * q**g - mean**2
-    deviation = float(np.sqrt(variance.sum()))
-    expected = float(mean.sum())
-    return found, expected, (found - expected) / deviation if deviation > 0 else 0.0
+    # Of a group of g rows Binomial(g, q) are tested on; they count if that is not all g. The
+    # distribution of the sum over all groups is a product after a Fourier transform.
+    several, times = np.unique(sizes[sizes > 1], return_counts=True)
+    most = int(several @ times)
+    transformed = np.ones((most + 1) // 2 + 1, dtype=complex)
+    for g, count in zip(several.tolist(), times.tolist(), strict=True):
+        one = stats.binom.pmf(np.arange(g + 1), g, test.mean())
+        one[0], one[g] = one[0] + one[g], 0
+        transformed *= np.fft.rfft(one, most + 1) ** count
+    total = np.fft.irfft(transformed, most + 1)
+    expected = float(np.arange(most + 1) @ total)
+    return found, expected, float(np.clip(total[found:].sum(), 0, 1))
 
 
-def across(found: int, tested: int, deviations: float) -> Severity:
+def across(found: int, tested: int, chance: float) -> Severity:
     """How bad it is that the answers of so many of the test examples can be known by heart.
 
     More than a random split would part were put into both parts: an error. Else it matters if it
     can be told from the error of the score: a standard error of an accuracy of 90 %.
     """
-    planted = deviations > PLANTED
+    planted = chance < PLANTED
     if planted and found >= LEAK * tested:
         return "error"
     return "warning" if planted or found / tested > 0.3 / np.sqrt(tested) else "info"
 
 
 def percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    return f"{100 * share:.2g} %" if share < 0.995 else "100 %"
 
 
 def counted(n: int, one: str, many: str) -> str:
     return f"{n:,} {one if n == 1 else many}"
 
 
-def coincidences(subject: Data) -> int:
-    """How many test rows of a table would equal a training row if its columns were independent."""
+@once
+def coincidences(subject: Data) -> tuple[int, int, int]:
+    """How many test rows of a table would equal a training row if its columns were independent, how
+    many training rows an earlier one, and how many of all rows. Zeros for what is no table."""
     import pandas as pd
 
+    if subject.dataset.modality != "tabular":
+        return 0, 0, 0
     rng = np.random.default_rng(SEED)
     rows = np.concatenate([subject.train, subject.test])
     frame = subject.frame.iloc[rows]
     shuffled = pd.DataFrame({c: frame[c].to_numpy()[rng.permutation(len(rows))] for c in frame})
     found = codes(row_hashes(shuffled))
     train, test = np.split(found, [len(subject.train)])
-    return int(np.isin(test, train).sum())
+    inside, everywhere = (len(part) - len(np.unique(part)) for part in (train, found))
+    return int(np.isin(test, train).sum()), inside, everywhere
 
 
 class Members:
@@ -231,9 +243,9 @@ class SameAcross(DataCheck):
         found, tested = int(twins.sum()), len(twins)
         if not found:
             return None
-        _, expected, deviations = members.scattered(np.arange(len(members.train)))
-        severity, advice = across(found, tested, deviations), KEEP_APART
-        by_chance = coincidences(subject) if subject.dataset.modality == "tabular" else 0
+        _, expected, chance = members.scattered(np.arange(len(members.train)))
+        severity, advice = across(found, tested, chance), KEEP_APART
+        by_chance, _, _ = coincidences(subject)
         if 2 * by_chance >= found:
             severity, advice = "info", CHANCE_ROWS
         rows = np.stack([subject.test, members.first_train[members.of_test]], axis=1)[twins]
@@ -245,7 +257,7 @@ class SameAcross(DataCheck):
                 "test_examples": found,
                 "share": found / tested,
                 "expected_of_a_random_split": expected,
-                "deviations_above": deviations,
+                "chance_of_a_random_split": chance,
                 "by_chance": by_chance,
                 "pairs": members.ids(rows),
             },
@@ -258,7 +270,8 @@ class SameInside(DataCheck):
     """Copies inside the training part weigh more than other examples, stand on both sides of a
     cross-validation, which then promises too much, and in the test part they make its interval
     too narrow. A few are usual in collections of short texts and of measurements; from one in
-    fifty examples on, this is a warning. Drop copies, or give them one weight and one fold."""
+    fifty examples on, this is a warning, unless rows of few values coincide. Drop copies, or give them one weight and one fold.
+    """
 
     code = "RC102"
     title = "No example is there twice inside a part"
@@ -281,13 +294,11 @@ class SameInside(DataCheck):
             )
         ]
         pairs = np.concatenate(again)[:, ::-1]
-        counts = members.train + members.test
         often = int(np.maximum(members.train, members.test).max())
         severity: Severity = "warning" if max(shares.values()) >= SURPLUS else "info"
         advice = "Drop the copies, or keep those of one example in one fold and weigh them as one."
-        if subject.dataset.modality == "tabular" and 2 * coincidences(subject) >= max(
-            members.scattered(np.arange(len(counts)))[0], 1
-        ):
+        _, by_chance, _ = coincidences(subject)
+        if by_chance and 2 * by_chance >= surplus["training"]:
             severity, advice = "info", CHANCE_ROWS
         said = " and ".join(
             f"{surplus[part]:,} of the {sizes[part]:,} {part} {members.what} "
@@ -304,6 +315,7 @@ class SameInside(DataCheck):
                 "test_copies": surplus["test"],
                 "test_share": shares["test"],
                 "most_frequent": often,
+                "by_chance": by_chance,
                 "pairs": members.ids(pairs),
             },
             members.shown(lambda k: "The same in one part.", pairs),
@@ -314,8 +326,9 @@ class SameInside(DataCheck):
 class Torn(DataCheck):
     """The same input with two labels, or with clearly different targets, can't be predicted right
     both times: either labels are wrong, or what tells the examples apart is not among the
-    features. The least error that any model can reach on all the data follows from them. Look at
-    the groups; mend the labels, drop the copies, or find the feature that is missing."""
+    features. The least error that any model can reach on all the data follows from them. It is a
+    warning from one in two hundred examples on, unless rows of few values coincide. Look at the
+    groups; mend the labels, drop the copies, or find the feature that is missing."""
 
     code = "RC103"
     title = "The same input always has the same label"
@@ -332,7 +345,7 @@ class Torn(DataCheck):
             np.maximum.at(most, cells // dataset.n_classes, counts)
             torn = most < sizes
             floor = float((sizes - most).sum() / len(rows))
-            floor_said = f"no model can have an error rate below {percent(floor)} on all of them"
+            floor_said = f"can have an error rate below {percent(floor)} on all of them"
             name = "least_error_rate"
         else:
             low, high = np.full((2, len(sizes)), [[np.inf], [-np.inf]])
@@ -341,11 +354,13 @@ class Torn(DataCheck):
             torn = high - low > CLEARLY * dataset.y[subject.train].std()
             means = np.bincount(groups, y) / sizes
             floor = float(np.sqrt(np.mean((y - means[groups]) ** 2)))
-            floor_said = f"no model can have an RMSE below {floor:.3g} on all of them"
+            floor_said = f"can have an RMSE below {floor:.3g} on all of them"
             name = "least_rmse"
         if not torn.any():
             return None
         found = torn[groups]
+        nobody = "no model of words" if dataset.modality == "text" else "no model"
+        few_values = 2 * coincidences(subject)[2] >= (sizes - 1).sum()
         different = "different labels" if labels else "clearly different targets"
         order = np.lexsort((y, groups))
         ends = np.cumsum(sizes)
@@ -353,7 +368,7 @@ class Torn(DataCheck):
         members = Members(subject)
         return Finding(
             f"{int(found.sum()):,} {members.what} in {counted(int(torn.sum()), 'group', 'groups')} "
-            f"have the same content and {different}: {floor_said}.",
+            f"have the same content and {different}: {nobody} {floor_said}.",
             "Look at the groups: mend wrong labels, drop copies, or add the feature that tells "
             "them apart.",
             {
@@ -364,7 +379,7 @@ class Torn(DataCheck):
                 "pairs": members.ids(pairs),
             },
             members.shown(lambda k: "The same, but for the label.", pairs),
-            severity="warning" if found.mean() >= TORN else "info",
+            severity="warning" if found.mean() >= TORN and not few_values else "info",
         )
 
 
@@ -425,7 +440,7 @@ class NearAcross(DataCheck):
         n = len(members.train)
         graph = sparse.csr_matrix((np.ones(len(pairs)), tuple(pairs.rows.T)), shape=(n, n))
         _, groups = sparse.csgraph.connected_components(graph, directed=False)
-        _, expected, deviations = members.scattered(groups.astype(np.int64))
+        _, expected, chance = members.scattered(groups.astype(np.int64))
         _, of_same, _ = members.scattered(np.arange(n))
         nearest = pairs.take(number % len(pairs))
         rows = np.stack([members.first_test[test[number]], members.first_train[train[number]]], 1)
@@ -437,12 +452,12 @@ class NearAcross(DataCheck):
                 "test_examples": found,
                 "share": found / tested,
                 "expected_of_a_random_split": expected - of_same,
-                "deviations_above": deviations,
+                "chance_of_a_random_split": chance,
                 "kinds": kinds(nearest),
                 "pairs": members.ids(rows),
             },
             members.shown(like(nearest, subject.dataset.modality), rows),
-            severity=across(found, tested, deviations),
+            severity=across(found, tested, chance),
         )
 
 

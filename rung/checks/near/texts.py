@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,16 +58,20 @@ class Bag:
         from scipy import sparse
 
         n = len(texts)
-        lists = [found if len(found := words(text)) >= FEWEST else [] for text in texts]
         numbers: dict[str, int] = {}
-        word = np.array([numbers.setdefault(w, len(numbers)) for ws in lists for w in ws], np.int64)
-        row = np.repeat(np.arange(n), [len(ws) for ws in lists])
+        found, lengths = array("q"), []
+        for text in texts:
+            these = words(text)
+            these = these if len(these) >= FEWEST else []
+            found.extend(numbers.setdefault(word, len(numbers)) for word in these)
+            lengths.append(len(these))
+        word, row = np.array(found, dtype=np.int64), np.repeat(np.arange(n), lengths)
         two = row[1:] == row[:-1]
         pair = (word[:-1] + 1)[two] * len(numbers) + word[1:][two]
-        feature, found = pd.factorize(np.concatenate([word, pair]))
+        feature, features = pd.factorize(np.concatenate([word, pair]))
         where = (np.concatenate([row, row[1:][two]]), feature)
         ones = np.ones(len(feature), np.float32)
-        counts = sparse.csr_matrix((ones, where), shape=(n, max(len(found), 1)))
+        counts = sparse.csr_matrix((ones, where), shape=(n, max(len(features), 1)))
         counts.sum_duplicates()
         texts_with = np.bincount(counts.indices, minlength=counts.shape[1])
         order = np.argsort(texts_with, kind="stable")
