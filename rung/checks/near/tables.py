@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rung.checks.near.pairs import Pairs
 
 NEAREST = 6  # neighbours of a row that are looked at, itself among them
-DIMENSIONS = 12  # of the tree; more columns are turned to their principal components
+DIMENSIONS = 8  # of the tree; more columns are turned to their principal components
 CLOSE = 0.1  # standard deviations, as the root mean square over the columns; no copy is further
 WIDER = (3.0, 10.0)  # by what a distance is widened to see how many more there are
 CHANCE = 1e-3  # that chance neighbours pile up so
