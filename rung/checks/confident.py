@@ -65,8 +65,9 @@ def floor(proba: NDArray[np.float64], given: NDArray[np.int64], tolerated: float
     The true class is drawn from softmax(a·log p + b); the label is that or, with the probability
     `share`, another class at random: a psychometric function with lapses (Wichmann and Hill, 2001,
     Percept. Psychophys. 63). Scale and bias mend a model that is too sure or not sure enough, as
-    one is that was trained on wrong labels; they can't make up for a floor. p_value: by the signed
-    root of the likelihood ratio.
+    one is that was trained on wrong labels; they can't make up for a floor. (It must not be in the
+    probabilities already, as in those of a model that is free to level off, an average over trees.)
+    p_value: by the signed root of the likelihood ratio.
     """
     n, k = proba.shape
     logs = np.log(np.clip(proba, SMALLEST, None))

@@ -62,7 +62,8 @@ def suspects(data: Data, rung: str, rows: NDArray[np.int64]) -> Finding:
     return Finding(
         f"About {floor.share:.1%} of the labels look as if drawn at random: of {len(rows):,} "
         f"training rows{some}, so many contradict {rung} however sure it is of another class. "
-        f"Confident learning counts {estimated:,} labels that may be wrong or ambiguous.",
+        f"Confident learning counts {estimated:,} that {'is' if estimated == 1 else 'are'} wrong or "
+        "ambiguous.",
         advice="Look at the suspects from the first on, and mend or drop what is wrong; a group of "
         "examples that the rung knows nothing of looks the same, so another rung should agree.",
         values={
