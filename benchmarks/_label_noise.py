@@ -54,8 +54,7 @@ def probabilities(name: str, share: int, folder: Path) -> dict[str, NDArray[Any]
             split = crossfit.folded(given, given.splits[0].train, FOLDS, SEED)[fold]
             proba = crossfit.outcome(given, name, split).proba
             assert proba is not None
-            of = {"proba": proba, "given": given.y[split.test], "true": true[split.test]}
-            np.savez(file, **of)
+            np.savez(file, proba=proba, given=given.y[split.test], true=true[split.test])
         with np.load(file) as kept:
             parts.append(dict(kept))
     return {
@@ -66,8 +65,10 @@ def probabilities(name: str, share: int, folder: Path) -> dict[str, NDArray[Any]
 def theirs(proba: NDArray[np.float64], given: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
     """cleanlab's rankings, worst label first; none where it is not installed."""
     try:
-        from cleanlab.filter import find_label_issues
-        from cleanlab.rank import get_label_quality_scores as quality
+        from cleanlab.filter import find_label_issues  # type: ignore[import-not-found]
+        from cleanlab.rank import (  # type: ignore[import-not-found]
+            get_label_quality_scores as quality,
+        )
     except ModuleNotFoundError:
         return {}
     found = {}

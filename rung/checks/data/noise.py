@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ FOLDS = 3
 TOLERATED = 0.02  # of the labels may be wrong: few data sets have fewer
 # Rows that the quick check judges, and letters that their texts may have in all.
 MOST_ROWS = {"image": 6_000, "text": 10_000, "tabular": 20_000}
-MOST_LETTERS = 5_000_000
-LISTED = 5_000  # suspects that are listed at most
+MOST_LETTERS = 4_000_000
+LISTED = 2_000  # suspects that are listed at most
 SHOWN = 12
 
 
@@ -35,6 +36,8 @@ def judged(data: Data) -> NDArray[np.int64]:
 
 def suspects(data: Data, rung: str, rows: NDArray[np.int64]) -> Finding:
     dataset, given = data.dataset, data.dataset.y[rows]
+    if np.bincount(given).max() < FOLDS:
+        raise NotApplicable(f"no class has {FOLDS} training examples, one for each fold")
     proba = crossfit.out_of_fold(dataset, rung, rows, FOLDS, SEED)
     right = float((proba.argmax(axis=1) == given).mean())
     largest = float(np.bincount(given).max() / len(given))
@@ -61,8 +64,8 @@ def suspects(data: Data, rung: str, rows: NDArray[np.int64]) -> Finding:
     some = "" if len(rows) == len(data.train) else f", drawn from {len(data.train):,}"
     return Finding(
         f"About {floor.share:.1%} of the labels look as if drawn at random: of {len(rows):,} "
-        f"training rows{some}, so many contradict {rung} however sure it is of another class. "
-        f"Confident learning counts {estimated:,} that {'is' if estimated == 1 else 'are'} wrong or "
+        f"training rows{some}, so many contradict {rung} (right about {right:.0%} of them) however "
+        f"sure it is. Confident learning counts {estimated:,} that {'is' if estimated == 1 else 'are'} wrong or "
         "ambiguous.",
         advice="Look at the suspects from the first on, and mend or drop what is wrong; a group of "
         "examples that the rung knows nothing of looks the same, so another rung should agree.",
@@ -116,8 +119,9 @@ class LabelNoiseThorough(DataCheck):
         return suspects(subject, crossfit.thorough(subject.dataset), subject.train)
 
 
-IMPOSSIBLE = 10.0  # robust deviations; nothing measured is so far off, whatever its distribution
+IMPOSSIBLE = 10.0  # robust deviations; no usual distribution of errors reaches so far
 ODD = 6.0
+FEWEST = 20  # rows that a robust deviation is estimated on
 CONTINUOUS = 20  # different targets: with fewer, each is frequent
 PILE = 0.01  # of all rows, at least
 PILE_ROWS = 5
@@ -137,6 +141,8 @@ class TargetOutliers(DataCheck):
 
     def run(self, subject: Data) -> Finding | None:
         rows = judged(subject)
+        if len(rows) < FEWEST:
+            raise NotApplicable(f"there are fewer than {FEWEST} training rows")
         y = subject.dataset.y
         pile = piled(y[subject.train])
         far = distances(subject, rows)
@@ -181,8 +187,6 @@ class TargetOutliers(DataCheck):
 
 def distances(data: Data, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """(n,) how far targets are from out-of-fold predictions, in robust deviations."""
-    import dataclasses
-
     dataset = data.dataset
     rung = data.rung or crossfit.quick(dataset)
     scales = [dataset.y]
