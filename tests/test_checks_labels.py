@@ -17,8 +17,9 @@ from scipy.special import softmax
 import rung
 from rung import Dataset
 from rung.checks import check_data, confident
-from rung.checks.base import Result
+from rung.checks.base import FALSE_ALARMS, Result
 from rung.checks.data import noise, shift
+from rung.checks.data.subject import Data
 from rung.dataset import Split, take
 
 
@@ -139,7 +140,7 @@ def more_of_a_class(name: str, label: int) -> Dataset:
 # What is broken → the check that is there for it, and the broken data.
 FAULTS: dict[str, tuple[str, Callable[[], Dataset]]] = {
     "wrong labels of pictures": ("RC123", lambda: flipped("digits", every=2)),
-    "wrong labels of texts": ("RC123", lambda: flipped("sms_spam")),
+    "wrong labels of texts": ("RC123", lambda: flipped("sms_spam", every=2)),
     "wrong labels of a table": ("RC123", lambda: flipped("breast_cancer")),
     "a class is not tested": ("RC122", lambda: less_tested("digits", 3, 0)),
     "a class is hardly tested": ("RC122", lambda: less_tested("penguins", 1, 2)),
@@ -163,7 +164,7 @@ def cut_off(name: str) -> Dataset:
 
 
 def found(code: str, dataset: Dataset) -> Result:
-    """The result of one check, in the family of all that are not slow."""
+    """The result of one check alone."""
     return check_data(dataset, only=[code])[code]
 
 
@@ -172,6 +173,8 @@ def test_a_planted_fault_is_found_by_its_check(name: str) -> None:
     code, broken = FAULTS[name]
     result = found(code, broken())
     assert result.alarms, (result.status, result.severity, result.finding)
+    if result.p_value is not None:  # it has to hold among the other statistical checks too
+        assert result.p_value < FALSE_ALARMS / 10
     assert result.finding is not None
     assert json.loads(json.dumps(result.finding.values)) == result.finding.values
 
@@ -405,3 +408,25 @@ def test_targets_of_few_values_are_no_pile() -> None:
     assert noise.piled(quality) is None
     dosage = np.round(np.random.default_rng(10).gamma(2.0, 20.0, 1_000))
     assert noise.piled(dosage) is None
+
+
+def test_of_many_rows_some_are_judged_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = loaded("sms_spam")
+    train = texts.splits[0].train
+    assert np.array_equal(noise.judged(Data(texts)), train)
+    assert len(noise.judged(Data(texts, fast=True))) == noise.MOST_ROWS["text"] // 3 < len(train)
+    monkeypatch.setattr(noise, "MOST_LETTERS", sum(map(len, texts.X[train])) // 4)
+    some = noise.judged(Data(texts))
+    assert len(some) == pytest.approx(len(train) / 4, abs=2)
+    assert set(some) < set(train)
+    monkeypatch.setitem(noise.MOST_ROWS, "tabular", 200)
+    finding = found("RC123", loaded("breast_cancer")).finding
+    assert finding is not None
+    assert finding.values["judged"] == 200
+    assert "200 training rows, drawn from 398" in finding.said
+
+
+def test_too_few_rows_are_not_judged() -> None:
+    few = np.arange(0, len(loaded("diabetes")), 30)
+    assert found("RC125", rows_of(loaded("diabetes"), few)).status == "not applicable"
+    assert found("RC131", rows_of(loaded("diabetes"), few)).status == "not applicable"

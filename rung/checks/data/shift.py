@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from rung.checks.base import Finding, NotApplicable
+from rung.checks.base import Finding, Histograms, NotApplicable
 from rung.checks.data.subject import SEED, Data, DataCheck
 from rung.dataset import Pictures
-from rung.describe import WORD
+from rung.describe import WORD, Histogram
 from rung.errors import listed
 
 SOME = 4_000  # rows of a part that are compared
@@ -191,8 +191,16 @@ class Shift(DataCheck):
                 "rows": len(rows),
                 "where": where,
             },
+            figures=(parts_of(seen.names[most[0]], seen.values[:, most[0]], tested),),
             p_value=p_value,
         )
+
+
+def parts_of(name: str, values: NDArray[np.float64], tested: NDArray[np.bool_]) -> Histograms:
+    """A feature in both parts."""
+    there = ~np.isnan(values)
+    parts = {"train": values[there & ~tested], "test": values[there & tested]}
+    return Histograms(name, {k: Histogram.of(v) for k, v in parts.items() if len(v)})
 
 
 def above(area: float, error: float, tolerated: float) -> float:
