@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment, minimize_scalar
 
 from rung.checks.base import Finding, Lines, NotApplicable
 from rung.checks.model.given import Given
-from rung.checks.model.learns import SCORE_FLOOR, score_name
+from rung.checks.model.learns import SCORE_FLOOR, above, score_name
 from rung.checks.model.subject import Model, ModelCheck, Predicted
 from rung.dataset import Dataset
 from rung.intervals import difference_interval
@@ -133,9 +133,7 @@ class WorthIt(ModelCheck):
         plain = Model(Given("a linear model", linear, "sparse"), subject.dataset, subject.fast)
         theirs = subject.values(plain.predicted, y)
         gap = difference_interval(mine, theirs)
-        shortfall = theirs - mine
-        error = max(float(shortfall.std(ddof=1)) / np.sqrt(len(y)), 1e-12)
-        p = float(stats.t.sf((shortfall.mean() - SCORE_FLOOR) / error, len(y) - 1))
+        p = above(theirs - mine, SCORE_FLOOR)
         ratio = subject.fitted.seconds / max(plain.fitted.seconds, 1e-3)
         slow = ratio > SLOWER
         better = (
