@@ -16,7 +16,7 @@ from rung.intervals import difference_interval
 FEW = 16  # examples that a model with some capacity learns by heart
 # Of the lift above chance, how much may be left of it with permuted labels; at least LEAST_LEFT.
 LEFT, LEAST_LEFT = 0.4, 0.15
-RELATED = 1e-3  # p-value of answers that go with the targets by chance
+RELATED = 0.01  # p-value of answers that go with the targets by chance
 # A score may be so much lower than another before anything is said: a share of the examples, or of
 # the variance of the target.
 SCORE_FLOOR = 0.03

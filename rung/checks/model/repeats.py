@@ -108,7 +108,7 @@ class RowOrder(ModelCheck):
         except Exception as error:
             raise NotApplicable(f"trained on sorted rows, it fails: {raised(error)}") from error
         random = np.mean([subject.values(subject.of_seed(s), y_test) for s in (0, 1)], axis=0)
-        values: dict[str, Any] = {"sorted": float(ordered.mean()), "random": float(random.mean())}
+        values: dict[str, Any] = {"sorted": float(ordered.mean()), "shuffled": float(random.mean())}
         return Finding(
             f"The {score_name(subject)} is {random.mean():.3f} with training rows in random order "
             f"and {ordered.mean():.3f} with the same rows sorted by target.",
