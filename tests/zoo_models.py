@@ -338,6 +338,41 @@ class Diverges(Net):
         return self
 
 
+class Broadcast(NetRegressor):
+    """Targets (n,) against outputs (n, 1): the loss compares all with all."""
+
+    def fit(self, X: Any, y: Any) -> Any:
+        self.mean_, self.sd_ = y.mean(), y.std()
+        return self.train(self.tensor(X), self.tensor((y - self.mean_) / self.sd_), 1)
+
+
+class MeanOfBatch(Net):
+    def outputs(self, X: Any) -> Tensor:
+        found = super().outputs(X)
+        return found - found.mean(0)
+
+
+class KeepsWeights(Net):
+    """The net is a global, which each fit trains on."""
+
+    net: nn.Module | None = None
+
+    def train(self, X: Tensor, y: Tensor, outputs: int) -> Any:
+        if KeepsWeights.net is None:
+            KeepsWeights.net = super().train(X, y, outputs).net_
+            return self
+        self.net_ = KeepsWeights.net
+        optimizer = torch.optim.Adam(self.net_.parameters(), 1e-3)
+        self.net_.train()
+        for rows in self.batches(len(X)):
+            loss = self.loss(self.net_(X[rows]), y[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        self.net_.eval()
+        return self
+
+
 class WorseWithMore(BaseEstimator, ClassifierMixin):
     """Learns of the first hundred rows, and unlearns by those after them."""
 
@@ -395,6 +430,9 @@ FAULTS: dict[str, Fault] = {
     "one example squeezed": (("RC221",), SqueezesOne, "digits", {}),
     "last batch of one": (("RC221",), LastBatchOfOne, "digits", {}),
     "rows in the given order": (("RC215",), Unshuffled, "digits", {}),
+    "loss broadcast": (("RC202",), Broadcast, "diabetes", {}),
+    "minus the mean of the batch": (("RC213",), MeanOfBatch, "digits", {}),
+    "weights kept from fit to fit": (("RC203",), KeepsWeights, "digits", {}),
     "crash in training": (("RC201",), Crashes, "digits", {}),
     "diverges": (("RC205",), Diverges, "digits", {}),
     "worse with more rows": (("RC206",), WorseWithMore, "digits", {}),

@@ -145,7 +145,7 @@ class WorthIt(ModelCheck):
             f"{theirs.mean():.3f} (difference {gap.low:+.3f} to {gap.high:+.3f}), and takes "
             f"{speed} to train.",
             "Use the linear model, or find out what keeps this one from being as good.",
-            {"score": float(mine.mean()), "linear": float(theirs.mean()), "slower": slow},
+            {"score": float(mine.mean()), "reference": float(theirs.mean()), "slower": slow},
             p_value=p,
             severity="warning" if slow else "info",
         )

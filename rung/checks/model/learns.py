@@ -231,8 +231,8 @@ class LearnsFromLabels(ModelCheck):
         return Finding(
             f"Trained on permuted labels, {left.mean():+.3f} is left of the {what} of {real:+.3f} "
             f"(up to {floor:.3f} is chance).",
-            "It knows test labels that it was not given. Look for a data set loaded inside of the "
-            "factory or of fit, and for files that earlier runs left.",
+            "It knows labels that it was not given. Look for a data set loaded inside of the "
+            "factory or of fit, for files that earlier runs left, and for weights that outlive a fit.",
             {"lift": real, "left": float(left.mean()), "floor": floor},
             p_value=p,
         )

@@ -35,6 +35,8 @@ class SameSeed(ModelCheck):
         differ = subject.differ(a, b)
         if not differ.any():
             return None
+        if subject.differ(a, first.predict(subject.X_test)).any():
+            raise NotApplicable("one and the same model asked twice already gives other answers")
         return Finding(
             f"Trained twice with the same seed, it answers {int(differ.sum())} of {len(differ)} "
             "test rows differently.",
