@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ def healthy(name: str) -> Report:
 def test_a_fault_is_found_by_the_check_meant_for_it(name: str) -> None:
     codes, factory, dataset, options = FAULTS[name]
     report = rung.checks.check(factory, data(dataset), fast=True, only=codes, **options)
+    assert json.loads(report.to_json())["ok"] is report.ok  # all that is told is plain data
     for code in codes:
         assert report[code].alarms, report[code]
         assert report[code].finding.said.endswith(".")  # type: ignore[union-attr]
@@ -51,6 +53,7 @@ def test_a_fault_is_found_by_the_check_meant_for_it(name: str) -> None:
 @pytest.mark.parametrize("name", HEALTHY)
 def test_a_healthy_model_has_no_errors(name: str) -> None:
     report = healthy(name)
+    assert json.loads(report.to_json())["ok"]
     assert report.ok, [(r.code, r.finding or r.reason) for r in report.results]
 
 

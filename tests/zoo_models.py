@@ -468,7 +468,7 @@ HEALTHY: dict[str, tuple[Any, str, dict[str, Any]]] = {
     "linear rung": ("linear", "penguins", {}),
     "prior rung": ("prior", "penguins", {}),
     "random rung": ("random", "diabetes", {}),
-    "svc of penguins": (SVC(probability=False), "penguins", {}),
+    "svc of penguins": (SVC(C=3), "penguins", {}),
     "logistic of texts": (LogisticRegression(C=30), "sms_spam", {"needs": "sparse"}),
     "net of texts": (Net, "sms_spam", {}),
 }
