@@ -10,6 +10,8 @@ import inspect
 import os
 import random
 import sys
+import sysconfig
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,6 +183,25 @@ def seeds(seed: int) -> Iterator[None]:
         finally:
             random.setstate(before)
             np.random.set_state(numpy_before)
+
+
+def raised(error: BaseException) -> str:
+    """An exception in one line, and where in the user's code it arose."""
+    said = " ".join(str(error).split())
+    line = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not of_library(frame.filename)]
+    if not own:
+        return line
+    where = own[-1]
+    return f"{line} (in {where.name}, {Path(where.filename).name} line {where.lineno})"
+
+
+def of_library(path: str) -> bool:
+    """Whether a file is no user's: of Python, of an installed package or of this one."""
+    folders = {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}
+    engine = str(Path(__file__).resolve().parents[2])
+    return path.startswith(("<", engine, *folders))
 
 
 def is_net(model: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 
 from rung import features, trial
 from rung.checks.base import Check, NotApplicable
-from rung.checks.model.given import Given, is_net, nets_of, seeds
-from rung.dataset import Dataset, id_hash, take
+from rung.checks.model.given import Given, is_net, nets_of, raised, seeds
+from rung.dataset import Dataset, id_hash, is_frame, take
+from rung.metrics import SMALLEST_PROBABILITY
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,6 +27,22 @@ if TYPE_CHECKING:
 # Rows that are trained and tested on; many fits must be paid for.
 MOST_TRAIN, MOST_TEST = 1_500, 1_000
 FAST_TRAIN, FAST_TEST = 500, 500
+# Answers that differ by less are the same: probabilities, or shares of the targets' deviation.
+TOLERANCE = 1e-3
+
+
+def rows_of(X: Any, rows: NDArray[np.int64]) -> Any:
+    """These rows of what a model is fed: an array, a sparse matrix or a frame."""
+    return X.iloc[rows] if is_frame(X) else X[rows]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two such hold the same."""
+    if is_frame(a):
+        return bool(a.equals(b))
+    if hasattr(a, "nnz"):
+        return bool(a.shape == b.shape and (a != b).nnz == 0)
+    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,17 +55,22 @@ class Predicted:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fitted model. training: what was seen of torch while it was fitted, None without torch."""
+    """A fitted model. training: what was seen of torch while it was fitted, None without torch.
+
+    changed: which of X and y it was fitted to are no longer as they were.
+    """
 
     estimator: Any
     dataset: Dataset
     seconds: float
     training: Recording | None
+    changed: tuple[str, ...] = ()
 
     def predict(self, X: Any) -> Predicted:
-        """Raises what the model raises, and trial.BadPredictions for what can't be scored."""
-        label, proba, std, _ = trial.predict(self.estimator, None, X, self.dataset, "cpu")
-        trial.check(self.dataset, len(X), label, proba, std)
+        """Of a copy of X. Raises what the model raises, and trial.BadPredictions for what can't be
+        scored."""
+        label, proba, std, _ = trial.predict(self.estimator, None, X.copy(), self.dataset, "cpu")
+        trial.check(self.dataset, X.shape[0], label, proba, std)
         return Predicted(label, proba)
 
 
@@ -63,6 +86,7 @@ class Model:
     dataset: Dataset
     fast: bool = False
     fits: dict[Any, Fitted | Exception] = field(default_factory=dict)
+    answers: dict[int, Predicted] = field(default_factory=dict)
 
     # --- Data -----------------------------------------------------------------------------------
 
@@ -128,7 +152,10 @@ class Model:
             # What it makes can depend on what it is shown, its kind hardly.
             needs: Any = self.given.needs or "numbers"
             X = take(features.raw(self.dataset, needs, self.given.px), self.train)
-            return is_net(self.given.make(self.shown(X, self.y_train), 0))
+            try:
+                return is_net(self.given.make(self.shown(X, self.y_train), 0))
+            except Exception:  # fails again when it is fitted, where `failure` says so
+                return False
 
     @cached_property
     def needs(self) -> str:
@@ -155,34 +182,65 @@ class Model:
             return NetEstimator(lambda: self.net(seed), self.dataset.task, seed=seed, **options)
         return self.given.make(self.shown(X, y), seed)
 
-    def fit(self, X: Any, y: NDArray[Any], seed: int = 0, **options: Any) -> Fitted:
-        """A fresh model fitted to X, y, with all random state seeded. Raises what it raises."""
+    def fit(
+        self,
+        X: Any,
+        y: NDArray[Any],
+        seed: int = 0,
+        *,
+        parameters: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Fitted:
+        """A fresh model fitted to copies of X and y, with all random state seeded. parameters: set
+        before. Raises what it raises."""
+        given_X, given_y = X.copy(), y.copy()
         with seeds(seed):
-            estimator = self.make(X, y, seed, **options)
+            estimator = self.make(given_X, given_y, seed, **options)
+            if parameters:
+                estimator.set_params(**parameters)
             start = time.perf_counter()
             if "torch" in sys.modules:
                 from rung.checks.net.recording import recorded
 
                 with recorded() as training:
-                    estimator.fit(X, y)
+                    estimator.fit(given_X, given_y)
             else:
                 training = None
-                estimator.fit(X, y)
-        return Fitted(estimator, self.shown(X, y), time.perf_counter() - start, training)
+                estimator.fit(given_X, given_y)
+            seconds = time.perf_counter() - start
+        pairs = {"X": (X, given_X), "y": (y, given_y)}
+        changed = tuple(name for name, (a, b) in pairs.items() if not same(a, b))
+        return Fitted(estimator, self.shown(X, y), seconds, training, changed)
+
+    def once(self, what: Any, fit: Callable[[], Fitted]) -> Fitted:
+        """What `fit` returned when it was first asked for by this name ("permuted labels").
+
+        Raises NotApplicable if it raised something.
+        """
+        if what not in self.fits:
+            try:
+                self.fits[what] = fit()
+            except Exception as error:
+                self.fits[what] = error
+        found = self.fits[what]
+        if isinstance(found, Exception):
+            raise NotApplicable(f"it can't be fitted to {what}: {raised(found)}")
+        return found
 
     def seed(self, seed: int) -> Fitted:
-        """The model fitted to the training part with this seed, once. Raises NotApplicable if it
-        can't be."""
-        if seed not in self.fits:
-            try:
-                self.fits[seed] = self.fit(self.X_train, self.y_train, seed)
-                self.fits[seed].predict(self.X_test[:2])  # type: ignore[union-attr]
-            except Exception as error:
-                self.fits[seed] = error
-        found = self.fits[seed]
-        if isinstance(found, Exception):
-            raise NotApplicable("the model can't be fitted")
-        return found
+        """The model fitted to the training part with this seed, once, its `answers` of the test
+        part kept. Raises NotApplicable if it can't be fitted or answers with what can't be scored.
+        """
+
+        def fit() -> Fitted:
+            found = self.fit(self.X_train, self.y_train, seed)
+            self.answers[seed] = found.predict(self.X_test)
+            return found
+
+        try:
+            return self.once(seed, fit)
+        except NotApplicable:
+            raise NotApplicable("the model can't be fitted or can't predict") from None
 
     @property
     def fitted(self) -> Fitted:
@@ -202,7 +260,12 @@ class Model:
     @cached_property
     def predicted(self) -> Predicted:
         """Of the test rows, by the model of seed 0."""
-        return self.fitted.predict(self.X_test)
+        return self.of_seed(0)
+
+    def of_seed(self, seed: int) -> Predicted:
+        """Of the test rows, by the model of this seed, as it answered first."""
+        self.seed(seed)
+        return self.answers[seed]
 
     def values(self, predicted: Predicted, y: NDArray[Any]) -> NDArray[np.float64]:
         """(n,) values per example, higher is better: 1 where the label is right, or minus the
@@ -212,9 +275,40 @@ class Model:
         missed = np.asarray(predicted.label - y, dtype=np.float64)
         return -(missed**2) / max(float(self.y_train.var()), 1e-300)
 
+    def losses(self, predicted: Predicted, y: NDArray[Any]) -> NDArray[np.float64]:
+        """(n,) lower is better: log loss, nats, where there are probabilities, else -`values`."""
+        if predicted.proba is None:
+            return -self.values(predicted, y)
+        right = predicted.proba[np.arange(len(y)), y].astype(np.float64)
+        return np.asarray(-np.log(np.clip(right, SMALLEST_PROBABILITY, 1)))
+
+    @cached_property
+    def prior(self) -> Predicted:
+        """The class frequencies of the training part, or its mean, for each test row."""
+        n = len(self.y_test)
+        if not self.classification:
+            return Predicted(np.full(n, self.y_train.mean()), None)
+        shares = np.bincount(self.y_train, minlength=self.dataset.n_classes) / len(self.y_train)
+        return Predicted(np.full(n, shares.argmax()), np.tile(shares.astype(np.float32), (n, 1)))
+
+    def differ(self, a: Predicted, b: Predicted) -> NDArray[np.bool_]:
+        """(n,) where two answers are not the same up to TOLERANCE."""
+        if not self.classification:
+            most = TOLERANCE * max(float(self.y_train.std()), 1e-300)
+            return np.asarray(np.abs(a.label - b.label) > most)
+        if a.proba is None or b.proba is None:
+            return np.asarray(a.label != b.label)
+        # Of classes that are as probable as each other, rounding may choose either.
+        last_two = np.sort(a.proba, axis=1)[:, -2:]
+        clear = np.ptp(last_two, axis=1) > TOLERANCE
+        changed = np.abs(a.proba - b.proba).max(axis=1) > TOLERANCE
+        return np.asarray(changed | (clear & (a.label != b.label)))
+
     @cached_property
     def offers(self) -> frozenset[str]:
         found: set[str] = {self.dataset.task, self.dataset.modality}
+        if self.needs != "nothing":
+            found.add("input")
         if self.module:
             found |= {"module", "net"}
         elif not self.failure:
