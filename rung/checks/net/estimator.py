@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from rung.errors import RungError
 
@@ -31,7 +31,7 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
     of two. A number reaches `training_step` and `loss` as it is; for the default loss it is
     standardised here, and predictions are put back. epochs: None for about STEPS steps.
 
-    After fit: net_, classes_ (as many as the module has outputs), epochs_.
+    After fit: net_, classes_ (as many as the module has outputs), epochs_, n_steps_.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
             targets = torch.as_tensor((target - self.mean_) / self.scale_, dtype=torch.float32)
         batches = max(1, round(len(inputs) / self.batch_size))
         self.epochs_ = self.epochs or int(np.clip(STEPS // batches, *EPOCHS))
+        self.n_steps_ = self.epochs_ * batches
         generator = torch.Generator().manual_seed(self.seed)
         optimizer, schedule, each_step = self._optimizer(net)
         for _ in range(self.epochs_):
@@ -118,11 +119,13 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
             if hasattr(net, "loss"):
                 loss = net.loss(output, y)
             elif self.task == "regression":
-                loss = F.mse_loss(output.reshape(len(y)), y)
+                loss = functional.mse_loss(output.reshape(len(y)), y)
             elif output.ndim == 1 or output.shape[1] == 1:
-                loss = F.binary_cross_entropy_with_logits(output.reshape(len(y)), y.float())
+                loss = functional.binary_cross_entropy_with_logits(
+                    output.reshape(len(y)), y.float()
+                )
             else:
-                loss = F.cross_entropy(output, y)
+                loss = functional.cross_entropy(output, y)
         assert loss is None or isinstance(loss, Tensor), "training_step gives no tensor"
         return loss
 
@@ -145,7 +148,7 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
         """(n, n_classes): the softmax of the outputs, or these if they are (log-)probabilities."""
         outputs = self._outputs(X)
         if outputs.shape[1] == 1:
-            second = outputs if 0 <= outputs.min() and outputs.max() <= 1 else outputs.sigmoid()
+            second = outputs if outputs.min() >= 0 and outputs.max() <= 1 else outputs.sigmoid()
             return np.asarray(torch.cat([1 - second, second], 1))
         if outputs.min() >= 0 and bool(((outputs.sum(1) - 1).abs() < 1e-3).all()):
             return np.asarray(outputs / outputs.sum(1, keepdim=True))

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 from torch.nn.modules import module as module_hooks
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
@@ -31,15 +31,20 @@ KEPT_ROWS = 256  # of the inputs of training
 MOST_ORDER = 2_000  # batches whose sum is kept
 
 CLASS_LOSSES = {
-    F.cross_entropy,
-    F.nll_loss,
-    F.binary_cross_entropy,
-    F.binary_cross_entropy_with_logits,
+    functional.cross_entropy,
+    functional.nll_loss,
+    functional.binary_cross_entropy,
+    functional.binary_cross_entropy_with_logits,
 }
-NUMBER_LOSSES = {F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss}
+NUMBER_LOSSES = {
+    functional.mse_loss,
+    functional.l1_loss,
+    functional.smooth_l1_loss,
+    functional.huber_loss,
+}
 LOSSES = CLASS_LOSSES | NUMBER_LOSSES
 SOFTMAX = {
-    *(F.softmax, F.log_softmax, torch.softmax, torch.log_softmax),
+    *(functional.softmax, functional.log_softmax, torch.softmax, torch.log_softmax),
     *(Tensor.softmax, Tensor.log_softmax),
 }
 SUBTRACTIONS = {Tensor.sub, Tensor.__sub__, Tensor.__rsub__, torch.sub}
@@ -399,7 +404,7 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
             self.indices[id(optimizer)] = len(self.seen.optimizers)
             self.seen.optimizers.append(optimizer)
         self.before, self.norms = {}, ({}, {})
-        if self.close and not args and not kwargs:  # with a closure, gradients come within
+        if self.close and len(args) <= 1 and not kwargs:  # with a closure, gradients come within
             self.before = {id(p): p.detach().clone() for p in parameters(optimizer)}
             self.norms = (
                 norms(self.before.items()),
@@ -464,16 +469,13 @@ def flaw(func: Any, output: Tensor) -> str:
     if not values.isfinite().all() or values.ndim == 0:
         return ""
     several = values.ndim > 1 and values.shape[1] > 1
-    if func is F.cross_entropy and several:
-        sums = values.sum(1)
-        if values.min() >= 0 and bool(((sums - 1).abs() < 1e-3).all()):
-            return "probabilities"
-    if func is F.nll_loss and several:
-        if bool((values.logsumexp(1).abs() > 1e-2).any()):
-            return "no log-probabilities"
-    if func is F.binary_cross_entropy_with_logits and values.min() >= 0 and values.max() <= 1:
-        if "Sigmoid" in made_by(output) or "Softmax" in made_by(output):
-            return "probabilities"
+    shares = bool(values.min() >= 0) and bool(values.max() <= 1)
+    if func is functional.cross_entropy and several and shares:
+        return "probabilities" if bool(((values.sum(1) - 1).abs() < 1e-3).all()) else ""
+    if func is functional.nll_loss and several:
+        return "no log-probabilities" if bool((values.logsumexp(1).abs() > 1e-2).any()) else ""
+    if func is functional.binary_cross_entropy_with_logits and shares:
+        return "probabilities" if made_by(output).startswith(("Sigmoid", "Softmax")) else ""
     return ""
 
 
