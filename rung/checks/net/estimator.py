@@ -76,7 +76,7 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
                 if loss is None:  # a training step may leave a batch out
                     continue
                 optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimizer.step()
                 if schedule is not None and each_step:
                     schedule.step()
@@ -87,12 +87,12 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
             self.classes_ = np.arange(max(2, self._outputs(inputs[:2]).shape[1]))
         return self
 
-    def _optimizer(self, net: nn.Module) -> tuple[Any, Any, bool]:
+    def _optimizer(self, net: Any) -> tuple[Any, Any, bool]:
         """(optimizer, schedule or None, whether the schedule moves at each step)."""
         if not hasattr(net, "configure_optimizers"):
             trained = [p for p in net.parameters() if p.requires_grad]
             return torch.optim.Adam(trained, lr=self.learning_rate), None, False
-        given: Any = net.configure_optimizers()
+        given = net.configure_optimizers()
         if isinstance(given, dict):
             optimizer, schedule = given["optimizer"], given.get("lr_scheduler")
         elif isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], list):
@@ -110,9 +110,9 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
             return optimizer, schedule["scheduler"], schedule.get("interval") == "step"
         return optimizer, schedule, False
 
-    def _loss(self, net: nn.Module, x: Tensor, y: Tensor, i: int) -> Tensor | None:
+    def _loss(self, net: Any, x: Tensor, y: Tensor, i: int) -> Tensor | None:
         if hasattr(net, "training_step"):
-            step: Any = net.training_step((x, y), i)
+            step = net.training_step((x, y), i)
             loss = step["loss"] if isinstance(step, dict) else step
         else:
             output = net(x)

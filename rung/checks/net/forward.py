@@ -22,10 +22,12 @@ from rung.checks.net.seen import (
 )
 
 HALF_MAX = 65_504.0  # the largest number of fp16
-RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Threshold, nn.Hardtanh)
-RECTIFIES = {functional.relu, functional.relu6, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
-SIGMOIDS = {functional.sigmoid, torch.sigmoid, Tensor.sigmoid}
-TANHS = {functional.tanh, torch.tanh, Tensor.tanh}
+KINDS: dict[Any, str] = {
+    **dict.fromkeys((functional.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_), "relu"),
+    functional.relu6: "relu",
+    **dict.fromkeys((functional.sigmoid, torch.sigmoid, Tensor.sigmoid), "sigmoid"),
+    **dict.fromkeys((functional.tanh, torch.tanh, Tensor.tanh), "tanh"),
+}
 
 
 class ExamplesApart(ModelCheck):
@@ -148,7 +150,7 @@ class UnitsDiffer(ModelCheck):
         )
 
 
-class Responses(TorchFunctionMode):  # type: ignore[misc]
+class Responses(TorchFunctionMode):
     """Keeps what rectifiers and sigmoids said, as functions: modules call these."""
 
     def __init__(self) -> None:
@@ -159,11 +161,7 @@ class Responses(TorchFunctionMode):  # type: ignore[misc]
         self, func: Any, types: Any, args: Any = (), kwargs: Any | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        kind = (
-            "rectifier"
-            if func in RECTIFIES
-            else "sigmoid" if func in SIGMOIDS else "tanh" if func in TANHS else ""
-        )
+        kind = KINDS.get(func, "")
         if kind and isinstance(result, Tensor) and result.ndim > 1:
             self.found.append((kind, result.detach().clone()))
         return result
@@ -190,7 +188,7 @@ class UnitsRespond(ModelCheck):
             raise NotApplicable("it has no rectifier, sigmoid or tanh")
         dead, saturated = [], []
         for kind, out in responses.found:
-            if kind == "rectifier":
+            if kind == "relu":
                 active = (out > 0).transpose(0, 1).flatten(1).any(1)
                 dead.append(1 - float(active.float().mean()))
             else:

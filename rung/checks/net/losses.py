@@ -43,6 +43,15 @@ def loss_lines(seen: Trained, marks: dict[str, float] | None = None) -> Lines:
     )  # fmt: skip
 
 
+def maximised(seen: Trained) -> bool:
+    """Whether what is minimised is minus the loss that torch was asked for."""
+    steps = seen.recording.steps
+    both = [
+        (c.value, steps[c.step].loss) for c in seen.recording.losses if c.step in range(len(steps))
+    ]
+    return bool(both) and all(a > 0 and math.isclose(b, -a, rel_tol=0.02) for a, b in both)
+
+
 class LossAtStart(ModelCheck):
     """A fresh net knows nothing, so its first loss is that of guessing: log C for C balanced
     classes, the entropy of the class frequencies at best, the variance of a number's target. A much
@@ -277,10 +286,18 @@ class LossFalls(ModelCheck):
         final, error = float(last.mean()), float(last.std() / math.sqrt(len(last)))
         values = {"first": first, "last": final}
         figures = (loss_lines(seen),)
+        if maximised(seen):
+            return Finding(
+                "The loss of torch that was called rises while what is minimised falls.",
+                "Minimise the loss, not minus the loss.",
+                values,
+                figures=figures,
+                severity="error",
+            )
         if final > first + 3 * error and final > 1.1 * abs(first):
             return Finding(
                 f"The loss rises, from {first:.3g} to {final:.3g}.",
-                "Lower the learning rate, and see that the loss is minimised, not maximised.",
+                "Lower the learning rate.",
                 values,
                 figures=figures,
                 severity="error",

@@ -108,7 +108,7 @@ class RateFinder(NetEstimator):
             super().fit(X, y)
         return self
 
-    def _loss(self, net: nn.Module, x: Tensor, y: Tensor, i: int) -> Tensor | None:
+    def _loss(self, net: Any, x: Tensor, y: Tensor, i: int) -> Tensor | None:
         step = len(self.losses)
         loss = super()._loss(net, x, y, i)
         value = math.nan if loss is None else float(loss.detach())
@@ -121,7 +121,7 @@ class RateFinder(NetEstimator):
             group["lr"] = float(self.rates[step])
         return loss
 
-    def _optimizer(self, net: nn.Module) -> tuple[Any, Any, bool]:
+    def _optimizer(self, net: Any) -> tuple[Any, Any, bool]:
         self.optimizer_ = super()._optimizer(net)[0]
         return self.optimizer_, None, False
 
@@ -237,7 +237,7 @@ def tried(net: nn.Module, x: Tensor) -> int:
     size = 1
     while size < LARGEST_BATCH:
         try:
-            answer(net, grown(x, 2 * size)).float().sum().backward()  # type: ignore[no-untyped-call]
+            answer(net, grown(x, 2 * size)).float().sum().backward()
         except torch.OutOfMemoryError:
             break
         finally:
@@ -252,11 +252,12 @@ class Watching(NetEstimator):
 
     def fit(self, X: Any, y: Any) -> Watching:
         self.fixed_ = torch.tensor(X[:SHOWN_EXAMPLES], dtype=torch.float32)
-        self.steps_, self.moments_ = 0, []
+        self.steps_ = 0
+        self.moments_: list[tuple[int, Tensor]] = []
         super().fit(X, y)
         return self
 
-    def _loss(self, net: nn.Module, x: Tensor, y: Tensor, i: int) -> Tensor | None:
+    def _loss(self, net: Any, x: Tensor, y: Tensor, i: int) -> Tensor | None:
         if self.steps_ % max(1, self.n_steps_ // MOMENTS) == 0:
             with torch.no_grad():
                 self.moments_.append((self.steps_, answer(net.eval(), self.fixed_).float()))

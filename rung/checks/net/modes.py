@@ -58,8 +58,9 @@ class EvalInPredict(ModelCheck):
 
 
 class TrainInTraining(ModelCheck):
-    """In training, dropout must drop and batch norm must learn its statistics: call net.train()
-    after each evaluation. Seen by the mode of the net at each step."""
+    """In training, dropout must drop and batch norm must learn its statistics. An evaluation within
+    the loop leaves the net in eval mode, and all that follows is trained without either. Seen by
+    the mode of the net at each step. Call net.train() at the start of each epoch."""
 
     code = "RC332"
     title = "Training is done in training mode"
@@ -210,7 +211,7 @@ class InputScale(ModelCheck):
 
 class Shuffled(ModelCheck):
     """Gradients of a mini-batch stand for the whole set only if the batch is drawn from it at
-    random. Data in the order of its classes gives batches of one class; the same order in each
+    random. Data in the order of its classes gives batches of one class or two; the same order in each
     epoch gives the same batches. Seen by the classes in the targets of each batch, and by the sums
     of the batches, epoch by epoch. Shuffle in each epoch (shuffle=True)."""
 
@@ -220,7 +221,7 @@ class Shuffled(ModelCheck):
 
     def run(self, model: Model) -> Finding | None:
         seen = model.trained
-        if model.classification and (found := self._one_class(model, seen)):
+        if model.classification and (found := self._few_classes(model, seen)):
             return found
         sums = np.array(seen.recording.order)
         period = round(len(model.X_train) / max(1, int(np.median([s.rows for s in seen.steps]))))
@@ -238,17 +239,18 @@ class Shuffled(ModelCheck):
                 )
         return None
 
-    def _one_class(self, model: Model, seen: Trained) -> Finding | None:
-        counted = [c for c in seen.recording.losses if c.classes and c.target and c.target[0] >= 8]
-        if not counted or model.dataset.n_classes < 2:
+    def _few_classes(self, model: Model, seen: Trained) -> Finding | None:
+        counted = [c for c in seen.recording.losses if c.classes and len(c.target) == 1]
+        if len(counted) < 3:
             return None
-        # The most frequent class alone fills a batch of eight in half of the draws at most.
-        share = float(np.bincount(model.y_train).max() / len(model.y_train))
-        one = sum(c.classes == 1 for c in counted)
-        if share**8 > 0.5 or one <= 0.8 * len(counted):
+        shares = np.bincount(model.y_train) / len(model.y_train)
+        usual = float(np.mean([(1 - (1 - shares) ** c.target[0]).sum() for c in counted]))
+        found = float(np.mean([c.classes for c in counted]))
+        if found > 0.6 * usual:
             return None
         return Finding(
-            f"{one} of {len(counted)} batches that were looked at held one class only.",
+            f"A batch holds {found:.1f} classes on average; drawn at random, it would hold "
+            f"{usual:.1f}.",
             "Shuffle before batches are made (shuffle=True).",
-            {"one_class": one, "looked_at": len(counted)},
+            {"classes": found, "at_random": usual, "looked_at": len(counted)},
         )

@@ -208,7 +208,7 @@ def safely(method: Callable[P, None]) -> Callable[P, None]:
     return call
 
 
-class Watch(TorchFunctionMode):  # type: ignore[misc]
+class Watch(TorchFunctionMode):
     """Fills a `Recording`."""
 
     def __init__(self) -> None:
@@ -449,7 +449,7 @@ def norms(tensors: Iterable[tuple[int, Tensor]]) -> dict[int, float]:
     }
 
 
-def leaves(loss: Tensor) -> list[Tensor]:
+def leaves(loss: Any) -> list[Tensor]:
     """The tensors that a backward pass from here reaches."""
     found, met, left = [], set(), [loss.grad_fn]
     while left:

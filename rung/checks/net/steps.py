@@ -147,7 +147,7 @@ class GradientsCleared(ModelCheck):
 class LearningRate(ModelCheck):
     """A step changes a weight by about a thousandth of its size. A tenth and more forgets what was
     learnt, a millionth and less learns nothing in any time. Seen by the length of the update
-    relative to that of each weight matrix (the median over steps). Change the learning rate by
+    relative to that of each weight matrix (the first, and the median over steps). Change the learning rate by
     powers of ten, or by the learning-rate range test; see whether gradients are cut too short."""
 
     code = "RC314"
@@ -163,10 +163,18 @@ class LearningRate(ModelCheck):
         ratios = {name: r for name, r in update_ratios(seen).items() if len(r) >= 3}
         if not ratios:
             raise NotApplicable("too few steps were looked at")
+        # Weights that were thrown far off are so large that later steps look short.
+        early = float(np.median([r[0] for r in ratios.values()]))
         middle = {name: float(np.median(r)) for name, r in ratios.items()}
         most = max(middle, key=lambda name: middle[name])
         top = {name: float(np.max(r)) for name, r in ratios.items()}
-        values = {"update_to_weight": middle, "rates": [min(rates), max(rates)]}
+        values = {"first": early, "update_to_weight": middle, "rates": [min(rates), max(rates)]}
+        if early > 10 * LARGEST_UPDATE:
+            return Finding(
+                f"The first step changes weights by {early:.2g} times their size.",
+                "Lower the learning rate; a thousandth is usual.",
+                values,
+            )
         if middle[most] > LARGEST_UPDATE:
             return Finding(
                 f"A step changes {most} by {middle[most]:.2g} of its size.",
