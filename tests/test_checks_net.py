@@ -22,6 +22,7 @@ from rung.checks.catalogue import checks as checks_of
 from rung.checks.model.given import given, seeds
 from rung.checks.model.subject import Model
 from rung.checks.net.estimator import NetEstimator
+from rung.checks.net.measures import LargestBatch, tried
 from rung.checks.net.recording import recorded
 from rung.errors import RungError
 
@@ -275,13 +276,21 @@ def test_memory_of_a_batch_grows_with_what_the_net_keeps() -> None:
         model = Model(
             given(lambda n_features, n_classes: mlp(n_features, n_classes, width)), table()
         )
-        from rung.checks.net.measures import LargestBatch
-
         found = LargestBatch().run(model)
         assert found is not None
         return float(found.values["bytes_each"])
 
     assert each(256) > 3 * each(64)
+
+
+def test_the_largest_batch_is_tried_where_memory_can_end() -> None:
+    class Full(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if len(x) > 100:
+                raise torch.OutOfMemoryError("full")
+            return super().forward(x)
+
+    assert tried(Full(3, 2), torch.zeros(5, 3)) == 64
 
 
 def test_nothing_is_said_of_models_without_a_net() -> None:

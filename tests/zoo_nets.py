@@ -386,6 +386,25 @@ class PredictsInTraining(Lightning):
         return self(batch)  # type: ignore[no-any-return]
 
 
+class DeepSigmoids(Lightning):
+    def make_body(self) -> nn.Module:
+        hidden = [m for _ in range(8) for m in (nn.Linear(32, 32), nn.Sigmoid())]
+        first = nn.Linear(self.n_features, 32)
+        return nn.Sequential(nn.Flatten(), first, *hidden, nn.Linear(32, self.n_classes))
+
+
+class TimeFirst(nn.Module):
+    """A GRU that takes the examples for the moments."""
+
+    def __init__(self, n_classes: int) -> None:
+        super().__init__()
+        self.gru = nn.GRU(8, 32)
+        self.head = nn.Linear(32, n_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.gru(x.squeeze(1))[0][:, -1])  # type: ignore[no-any-return]
+
+
 class SlowNorm(Lightning):
     def make_body(self) -> nn.Module:
         body = convnet(self.n_classes)
@@ -480,6 +499,8 @@ FAULTS: dict[str, Fault] = {
     "softmax over the batch": (("RC304", "RC321"), SoftmaxOverBatch, DIGITS, {}),
     "view for permute": (("RC321",), ViewForPermute, DIGITS, {}),
     "mean over the batch": (("RC321",), MeanOverBatch, DIGITS, {}),
+    "batch axis taken for time": (("RC321",), TimeFirst, DIGITS, {}),
+    "vanishing gradient": (("RC316",), DeepSigmoids, DIGITS, {}),
     "frozen layer": (("RC311",), Frozen, DIGITS, {}),
     "parameter not in optimizer": (("RC311",), LeftOut, DIGITS, {}),
     "head not in optimizer": (("RC311",), HeadForgotten, DIGITS, {}),

@@ -189,8 +189,10 @@ class UnitsRespond(ModelCheck):
         dead, saturated = [], []
         for kind, out in responses.found:
             if kind == "relu":
-                active = (out > 0).transpose(0, 1).flatten(1).any(1)
-                dead.append(1 - float(active.float().mean()))
+                # Of three axes, the units may be the second (channels) or the third (features).
+                axes = (1, 2) if out.ndim == 3 else (1,)
+                active = [(out > 0).transpose(0, a).flatten(1).any(1).float() for a in axes]
+                dead.append(1 - max(float(a.mean()) for a in active))
             else:
                 size = out.abs() if kind == "tanh" else (2 * out - 1).abs()
                 saturated.append(float((size > 0.99).float().mean()))

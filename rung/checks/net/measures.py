@@ -18,7 +18,7 @@ from rung.checks.model.subject import Model, ModelCheck
 from rung.checks.net.estimator import NetEstimator
 from rung.checks.net.losses import loss_lines
 from rung.checks.net.seen import answer, leaf_modules, outputs_of, weighted
-from rung.checks.net.steps import update_ratios
+from rung.checks.net.steps import gradient_sizes, update_ratios
 from rung.describe import Histogram
 
 MOST_SHOWN = 12  # layers, filters
@@ -50,13 +50,7 @@ class Layers(ModelCheck):
             for name, out in list(found.items())[:MOST_SHOWN]
             if len(values := sampled(out)) > 1
         }
-        sizes = {id(p): math.sqrt(p.numel()) for p in seen.net.parameters() if p.ndim > 1}
-        gradients: dict[str, list[float]] = {}
-        for step in seen.looked:
-            for key, norm in step.gradients.items():
-                if key in sizes and norm > 0 and math.isfinite(norm):
-                    name = seen.names[key]
-                    gradients.setdefault(name, []).append(math.log10(norm / sizes[key]))
+        gradients = {n: [math.log10(v) for v in found] for n, found in gradient_sizes(seen).items()}
         ratios = {
             name: logs
             for name, r in update_ratios(seen).items()

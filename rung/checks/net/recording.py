@@ -52,7 +52,7 @@ CLAMPS = {
     *(torch.clamp, Tensor.clamp, torch.clamp_max, Tensor.clamp_max, torch.clip, Tensor.clip),
     *(torch.minimum, torch.maximum, Tensor.minimum, Tensor.maximum),
 }
-BACKWARD = Tensor.backward
+BACKWARD: Any = Tensor.backward
 WATCHED = {BACKWARD, *LOSSES, *SOFTMAX, *SUBTRACTIONS, *CLAMPS}
 # Layers that do another thing in training than in prediction.
 TWO_MODES = (_BatchNorm, _DropoutNd)

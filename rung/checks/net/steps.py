@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rung.checks.base import Finding, NotApplicable
 from rung.checks.model.subject import Model, ModelCheck
@@ -14,6 +14,7 @@ from rung.checks.net.seen import Trained, in_words
 
 LARGEST_UPDATE = 0.1  # of a weight in one step, relative to it; 1e-3 is usual
 SMALLEST_UPDATE = 1e-6
+GRADIENT_SPAN = 1e3  # between layers
 
 
 def update_ratios(seen: Trained) -> dict[str, list[float]]:
@@ -25,6 +26,17 @@ def update_ratios(seen: Trained) -> dict[str, list[float]]:
             weight = step.weights.get(key, 0.0)
             if key in matrices and weight > 0 and math.isfinite(update):
                 found.setdefault(seen.names[key], []).append(update / weight)
+    return found
+
+
+def gradient_sizes(seen: Trained) -> dict[str, list[float]]:
+    """Name of a parameter of two or more axes → root mean square of its gradients."""
+    sizes = {id(p): math.sqrt(p.numel()) for p in seen.net.parameters() if p.ndim > 1}
+    found: dict[str, list[float]] = {}
+    for step in seen.looked:
+        for key, norm in step.gradients.items():
+            if key in sizes and norm > 0 and math.isfinite(norm):
+                found.setdefault(seen.names[key], []).append(norm / sizes[key])
     return found
 
 
@@ -236,3 +248,35 @@ class WeightDecay(ModelCheck):
             if weight > 0 and math.isfinite(pull):
                 found.append(pull / max(against, 1e-12) if p.ndim > 1 else 0.0)
         return float(np.median(found)) if found else 0.0
+
+
+class GradientsLevel(ModelCheck):
+    """Each layer multiplies the gradient on its way back: by less than one in saturating units and
+    small weights, so that it vanishes over many layers and the first ones learn nothing; by more
+    than one it explodes. Seen by the root mean square gradient of each weight matrix in the first
+    steps: between layers of healthy nets it differs by a factor of ten or so. Take residual
+    connections, norms, rectifiers (or GELU) and initial weights made for them (Kaiming)."""
+
+    code = "RC316"
+    title = "Gradients neither vanish nor explode over the layers"
+    needs = ("net",)
+
+    def run(self, model: Model) -> Finding | None:
+        seen = model.trained
+        rows = {id(m.weight) for m in seen.net.modules() if isinstance(m, nn.Embedding)}
+        sizes = {
+            name: float(np.median(values[:4]))
+            for name, values in gradient_sizes(seen).items()
+            if id(seen.net.get_parameter(name)) not in rows  # only few rows of it have a gradient
+        }
+        if len(sizes) < 2:
+            raise NotApplicable("fewer than two layers have a gradient")
+        low, high = (f(sizes, key=lambda name: sizes[name]) for f in (min, max))
+        span = sizes[high] / sizes[low]
+        if span < GRADIENT_SPAN:
+            return None
+        return Finding(
+            f"The gradient of {low} is {span:.2g} times smaller than that of {high}.",
+            "Take norms, residual connections and rectifiers, with initial weights made for them.",
+            {"gradient_rms": sizes},
+        )
