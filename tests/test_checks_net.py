@@ -115,6 +115,15 @@ def test_all_hooks_are_gone_after_it_also_after_an_exception() -> None:
         mlp(4, 2)(torch.zeros(3, 5))  # within a module
     assert hooks() == before
 
+    class Failing(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            raise ArithmeticError("within a step")
+
+    with pytest.raises(ArithmeticError), recorded():
+        Failing(mlp(4, 2).parameters(), lr=0.1).step()
+    assert hooks() == before
+    assert torch._C._is_torch_function_enabled()
+
 
 def test_what_goes_wrong_in_the_watching_breaks_no_training(
     monkeypatch: pytest.MonkeyPatch,

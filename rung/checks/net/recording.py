@@ -26,9 +26,9 @@ from torch.overrides import TorchFunctionMode
 
 P = ParamSpec("P")
 
-FIRST, EVERY = 8, 16  # steps that are looked at closely: the first ones, then every so many
+FIRST, EVERY = 8, 24  # steps that are looked at closely: the first ones, then every so many
 KEPT_ROWS = 256  # of the inputs of training
-MOST_ORDER = 2_000  # batches whose sum is kept
+MOST_ORDER = 500  # batches whose sum is kept
 
 CLASS_LOSSES = {
     functional.cross_entropy,
@@ -180,11 +180,12 @@ def recorded() -> Iterator[Recording]:
         for handle in (
             module_hooks.register_module_forward_pre_hook(watch.before_forward),
             module_hooks.register_module_forward_hook(watch.after_forward, always_call=True),
-            optimizer_hooks.register_optimizer_step_pre_hook(watch.before_step),
-            optimizer_hooks.register_optimizer_step_post_hook(watch.after_step),
+            optimizer_hooks.register_optimizer_step_pre_hook(watch.enter_step),
+            optimizer_hooks.register_optimizer_step_post_hook(watch.leave_step),
         ):
             stack.callback(handle.remove)
         stack.enter_context(watch)
+        stack.callback(watch.listen)
         yield watch.seen
 
 
@@ -225,6 +226,8 @@ class Watch(TorchFunctionMode):
         self.cleared: bool | None = None
         self.waiting = False  # for the first backward since a step
         self.last_optimizer: int | None = None
+        self.deaf: Any = None
+        self.met: set[tuple[int, bool, int]] = set()
         self.before: dict[int, Tensor] = {}
         self.norms: tuple[dict[int, float], dict[int, float]] = ({}, {})
         self.known: dict[int, Root] = {}
@@ -241,9 +244,9 @@ class Watch(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any | None = None
     ) -> Any:
-        kwargs = kwargs or {}
         if func not in WATCHED or self.looking:
-            return func(*args, **kwargs)
+            return func(*args, **kwargs) if kwargs else func(*args)
+        kwargs = kwargs or {}
         if func is BACKWARD:
             self.before_backward(args[0])
             return func(*args, **kwargs)
@@ -327,9 +330,13 @@ class Watch(TorchFunctionMode):
     def before_forward(self, module: nn.Module, args: Any) -> None:
         self.depth += 1
         if self.depth == 1:
+            self.listen()  # a step of an optimizer that failed never ended
             self.enter(module, args, torch.is_grad_enabled())
         if isinstance(module, TWO_MODES):
-            self.two_modes(module, args)
+            met = (id(module), module.training, self.rows)
+            if met not in self.met:
+                self.met.add(met)
+                self.two_modes(module, args)
         elif self.fresh and self.root is not None and "weight" in module._parameters:
             self.first(module, args)
         elif self.fresh and "Norm" in type(module).__name__:
@@ -358,8 +365,8 @@ class Watch(TorchFunctionMode):
         given = args[0] if args and isinstance(args[0], Tensor) and args[0].ndim else None
         if given is None:
             return
+        self.rows = len(given)
         if grad:
-            self.rows = len(given)
             kept = sum(map(len, root.inputs))
             if kept < KEPT_ROWS and all(i.shape[1:] == given.shape[1:] for i in root.inputs):
                 root.inputs.append(given[: KEPT_ROWS - kept].detach().clone())
@@ -398,13 +405,32 @@ class Watch(TorchFunctionMode):
 
     # --- Optimizers -----------------------------------------------------------------------------
 
+    def enter_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        self.listen()
+        self.before_step(optimizer, args, kwargs)
+        # A step calls most functions of all and none of interest, unless it has a closure. A mode
+        # of the user's own (a default device, say) must go on.
+        if not with_closure(args, kwargs) and torch._C._len_torch_function_stack() == 1:
+            self.deaf = torch._C.DisableTorchFunction()
+            self.deaf.__enter__()
+
+    def leave_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        self.listen()
+        self.after_step(optimizer, args, kwargs)
+
+    def listen(self) -> None:
+        """Sees calls of functions again."""
+        if self.deaf is not None:
+            self.deaf.__exit__(None, None, None)
+            self.deaf = None
+
     @safely
     def before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if id(optimizer) not in self.indices:
             self.indices[id(optimizer)] = len(self.seen.optimizers)
             self.seen.optimizers.append(optimizer)
         self.before, self.norms = {}, ({}, {})
-        if self.close and len(args) <= 1 and not kwargs:  # with a closure, gradients come within
+        if self.close and not with_closure(args, kwargs):  # else gradients come within
             self.before = {id(p): p.detach().clone() for p in parameters(optimizer)}
             self.norms = (
                 norms(self.before.items()),
@@ -436,6 +462,10 @@ class Watch(TorchFunctionMode):
         )
         self.before, self.cleared, self.last_optimizer = {}, None, index
         self.waiting = self.close
+
+
+def with_closure(args: Any, kwargs: Any) -> bool:
+    return len(args) > 1 or bool(kwargs)  # the optimizer itself is the first of them
 
 
 def parameters(optimizer: Optimizer) -> Iterator[Tensor]:
