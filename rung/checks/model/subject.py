@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import time
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from rung.checks.net.recording import Recording
+    from rung.checks.net.seen import Trained
 
 # Rows that are trained and tested on; many fits must be paid for.
 MOST_TRAIN, MOST_TEST = 1_500, 1_000
@@ -258,6 +260,29 @@ class Model:
         return None
 
     @cached_property
+    def training(self) -> tuple[Any, Recording | None]:
+        """The estimator of seed 0 and what was seen of torch in its fit, also where that failed."""
+        if not self.failure:
+            return self.fitted.estimator, self.fitted.training
+        with seeds(0):
+            estimator = self.make(self.X_train, self.y_train)
+            if "torch" not in sys.modules:
+                return estimator, None
+            from rung.checks.net.recording import recorded
+
+            # What it raises was told before; of interest is what came before it.
+            with recorded() as seen, contextlib.suppress(Exception):
+                estimator.fit(self.X_train, self.y_train)
+        return estimator, seen
+
+    @cached_property
+    def trained(self) -> Trained:
+        """Its net after training, with what was seen of that. Raises NotApplicable without one."""
+        from rung.checks.net.seen import trained
+
+        return trained(*self.training)
+
+    @cached_property
     def predicted(self) -> Predicted:
         """Of the test rows, by the model of seed 0."""
         return self.of_seed(0)
@@ -311,12 +336,11 @@ class Model:
             found.add("input")
         if self.module:
             found |= {"module", "net"}
-        elif not self.failure:
-            if hasattr(self.fitted.estimator, "predict_proba"):
+        else:
+            estimator, training = self.training
+            if not self.failure and hasattr(estimator, "predict_proba"):
                 found.add("probabilities")
-            if nets_of(self.fitted.estimator) or (
-                self.fitted.training is not None and self.fitted.training.steps
-            ):
+            if nets_of(estimator) or (training is not None and training.steps):
                 found.add("net")
         if self.module and self.classification:
             found.add("probabilities")
