@@ -3,6 +3,7 @@ peace, and watching a training changes nothing of it."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -162,7 +163,7 @@ def test_steps_and_losses_are_seen_as_they_were() -> None:
     (call,) = seen.losses
     assert (call.name, call.output, call.target) == ("mse_loss", (8, 1), (8, 1))
     assert seen.roots[0].module is net
-    assert torch.equal(seen.roots[0].initial[key], before)
+    assert torch.equal(seen.initial[key], before)
 
 
 def test_a_fit_that_fails_was_still_seen() -> None:
@@ -176,6 +177,59 @@ def test_a_fit_that_fails_was_still_seen() -> None:
     report = checks.check(Fails, pictures(90), fast=True, only=["RC314", "RC331"])
     assert report["RC314"].status == "found"
     assert report["RC331"].status == "not applicable"
+
+
+def test_loops_of_other_kinds_are_seen_too() -> None:
+    class InParts(Lightning):
+        """Its training calls its parts, never itself."""
+
+        def make_body(self) -> nn.Module:
+            self.head = nn.Linear(32, self.n_classes)
+            return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU())
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.body(x))  # type: ignore[no-any-return]
+
+        def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+            out = self.head(self.body(batch[0])).log_softmax(1)  # a loss written out
+            return -out[torch.arange(len(out)), batch[1]].mean()  # type: ignore[no-any-return]
+
+    class Closures(Loop):
+        def fit(self, X: Any, y: Any) -> Any:
+            self.classes_, codes = np.unique(y, return_inverse=True)
+            inputs, targets = torch.tensor(X, dtype=torch.float32), torch.tensor(codes)
+            self.net_ = mlp(inputs.shape[1], len(self.classes_))
+            optimizer = torch.optim.LBFGS(self.net_.parameters(), lr=0.3, max_iter=3)
+
+            def closure() -> torch.Tensor:
+                optimizer.zero_grad()
+                loss = functional.cross_entropy(self.net_(inputs), targets)
+                loss.backward()
+                return loss
+
+            for _ in range(25):
+                optimizer.step(closure)
+            return self
+
+    class Copied(Loop):
+        def fit(self, X: Any, y: Any) -> Any:
+            super().fit(X, y)
+            self.net_ = copy.deepcopy(self.net_)
+            return self
+
+    for factory in (InParts, Copied, Closures):
+        report = checks.check(factory, "digits", fast=True, only=["RC3"])
+        assert report.ok, str(report)
+        assert report["RC311"].status == "passed"
+
+
+def test_a_training_that_fails_at_its_first_step_breaks_no_check() -> None:
+    class Fails(Loop):
+        def step(self, optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+            optimizer.step(lambda: 1 / 0)  # type: ignore[arg-type]
+
+    report = checks.check(Fails, "digits", fast=True, only=["RC3"])
+    assert {r.status for r in report.results} == {"not applicable"}
 
 
 def test_gradients_that_are_added_up_on_purpose_are_no_mistake() -> None:

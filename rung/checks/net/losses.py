@@ -23,7 +23,7 @@ def prior_entropy(model: Model) -> float:
 
 def is_class_loss(seen: Trained, model: Model) -> bool:
     """Whether what is minimised is the log loss of the classes, without weights and extras."""
-    calls = [c for c in seen.losses if c.name in LOGIT_LOSSES and not c.flaw]
+    calls = [c for c in seen.recording.losses if c.name in LOGIT_LOSSES and not c.flaw]
     steps = {c.step: c.value for c in calls}
     both = [(steps[i], s.loss) for i, s in enumerate(seen.recording.steps) if i in steps]
     return (

@@ -101,12 +101,11 @@ class Step:
 class Root:
     """A module that was called by itself, with parameters.
 
-    initial: id of a parameter or buffer → what it was when the module was first called. inputs: of
-    training, up to KEPT_ROWS rows. modes: (training, whether gradients were kept) of its calls.
+    inputs: of training, up to KEPT_ROWS rows. modes: (training, whether gradients were kept) of its
+    calls.
     """
 
     module: nn.Module
-    initial: dict[int, Tensor]
     arguments: int
     inputs: list[Tensor] = field(default_factory=list)
     calls: int = 0
@@ -138,6 +137,7 @@ class TwoModes:
 @dataclass
 class Recording:
     """What was seen. steps: of all optimizers, in order. order: the sum of each batch of training.
+    initial: id of a parameter or buffer → what it was when it was first met.
 
     softmax_over_batch: sizes of the first axis, that of the batch, over which a softmax went.
     broadcasts: pairs of shapes (output, target) that made a larger one. clamped: how often a clamp
@@ -148,6 +148,7 @@ class Recording:
     steps: list[Step] = field(default_factory=list)
     losses: list[LossCall] = field(default_factory=list)
     roots: list[Root] = field(default_factory=list)
+    initial: dict[int, Tensor] = field(default_factory=dict)
     optimizers: list[Optimizer] = field(default_factory=list)
     two_modes: dict[int, TwoModes] = field(default_factory=dict)
     first_input: FirstInput | None = None
@@ -354,8 +355,10 @@ class Watch(TorchFunctionMode):
         if root is None:
             if next(module.parameters(), None) is None:
                 return  # a loss, an activation
-            state = module.state_dict(keep_vars=True).values()
-            root = Root(module, {id(t): t.detach().clone() for t in state}, len(args))
+            root = Root(module, len(args))
+            for tensor in module.state_dict(keep_vars=True).values():
+                if id(tensor) not in self.seen.initial:
+                    self.seen.initial[id(tensor)] = tensor.detach().clone()
             self.known[id(module)] = root
             self.seen.roots.append(root)
         self.root = root

@@ -27,12 +27,16 @@ def trained(estimator: Any, recording: Recording | None) -> Trained:
     if kept is None and recording.main is None:
         raise NotApplicable("no step of an optimizer of torch was seen")
     net = kept if kept is not None else recording.main.module  # type: ignore[union-attr]
+    held = recording.held(net)
+    if not any(s.optimizer in held for s in recording.steps):
+        raise NotApplicable("no step of an optimizer of torch was finished")
     own = {id(p) for p in net.parameters()}
     called = [r for r in recording.roots if any(id(p) in own for p in r.module.parameters())]
     if not called:
         raise NotApplicable("no call of its net was seen")
-    # A training step may call the parts one by one; then the largest is looked at.
-    root = max(called, key=lambda r: sum(p.numel() for p in r.module.parameters()))
+    # A training step may call the parts one by one; then the largest of these is looked at.
+    in_training = [r for r in called if r.inputs]
+    root = max(in_training or called, key=lambda r: sum(p.numel() for p in r.module.parameters()))
     return Trained(recording, net, root)
 
 
@@ -80,11 +84,6 @@ class Trained:
         """ids of what the optimizers hold."""
         return {id(p) for o in self.recording.optimizers for p in parameters(o)}
 
-    @cached_property
-    def initial(self) -> dict[int, Tensor]:
-        """id of a parameter or buffer → what it was before training."""
-        return {key: t for root in self.recording.roots for key, t in root.initial.items()}
-
     # --- The net, to be run ---------------------------------------------------------------------
 
     @cached_property
@@ -103,10 +102,11 @@ class Trained:
         if initial:
             kept = self.root.module.state_dict(keep_vars=True)
             copied = net.state_dict(keep_vars=True)
+            first = self.recording.initial
             with torch.no_grad():
                 for name, value in kept.items():
-                    if id(value) in self.root.initial:
-                        copied[name].copy_(self.root.initial[id(value)])
+                    if id(value) in first:
+                        copied[name].copy_(first[id(value)])
         net.zero_grad()
         for parameter in net.parameters():
             parameter.requires_grad_(True)

@@ -118,10 +118,11 @@ class GradientReaches(ModelCheck):
                 "Look at the loss: it is constant, cut, or cut off from the net.",
                 {"parameters": zero},
             )
+        first = seen.recording.initial
         fixed = [
             n
             for n, p in held.items()
-            if id(p) in seen.initial and torch.equal(p.detach().cpu(), seen.initial[id(p)].cpu())
+            if id(p) in first and torch.equal(p.detach().cpu(), first[id(p)].cpu())
         ]
         if fixed and any(any(s.learning_rates) for s in seen.steps):
             return Finding(
