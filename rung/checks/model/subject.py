@@ -171,9 +171,17 @@ class Model:
         )
 
     def net(self, seed: int = 0) -> nn.Module:
-        """A fresh module from the factory, for the data as they are."""
+        """A fresh module from the factory, for the data as they are; lazy layers get their shape."""
+        import torch
+
         with seeds(seed):
             made: nn.Module = self.given.make(self.shown(self.X_train, self.y_train), seed)
+            if any(map(torch.nn.parameter.is_lazy, made.parameters())):
+                from rung.checks.net.estimator import tensor
+
+                with torch.no_grad():
+                    made.eval()(tensor(self.X_train[:2]))
+                made.train()
             return made
 
     def make(self, X: Any, y: NDArray[Any], seed: int = 0, **options: Any) -> Any:

@@ -355,6 +355,8 @@ class Watch(TorchFunctionMode):
         if root is None:
             if next(module.parameters(), None) is None:
                 return  # a loss, an activation
+            if any(map(nn.parameter.is_lazy, module.parameters())):
+                return  # it gets its weights by this call
             root = Root(module, len(args))
             for tensor in module.state_dict(keep_vars=True).values():
                 if id(tensor) not in self.seen.initial:

@@ -23,7 +23,9 @@ def trained(estimator: Any, recording: Recording | None) -> Trained:
         raise NotApplicable("no training by torch was seen")
     if recording.broke:
         raise RuntimeError(f"watching the training broke: {recording.broke[0]}")
-    kept = next((net for net in nets_of(estimator) if recording.held(net)), None)
+    # Of a net and its parts, kept beside it, the net.
+    held_nets = [net for net in nets_of(estimator) if recording.held(net)]
+    kept = max(held_nets, key=lambda net: sum(1 for _ in net.parameters()), default=None)
     if kept is None and recording.main is None:
         raise NotApplicable("no step of an optimizer of torch was seen")
     net = kept if kept is not None else recording.main.module  # type: ignore[union-attr]
