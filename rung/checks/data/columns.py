@@ -41,7 +41,7 @@ class ConstantColumns(DataCheck):
     """
 
     code = "RC141"
-    title = "no column is constant"
+    title = "No column is constant"
     needs = ("tabular",)
 
     def run(self, data: Data) -> Finding | None:
@@ -77,7 +77,7 @@ class Ids(DataCheck):
     """
 
     code = "RC142"
-    title = "no column looks like an id"
+    title = "No column looks like an id"
     needs = ("tabular",)
 
     def run(self, data: Data) -> Finding | None:
@@ -147,7 +147,7 @@ class DoubledColumns(DataCheck):
     """
 
     code = "RC145"
-    title = "no two columns say the same"
+    title = "No two columns say the same"
     needs = ("tabular",)
 
     def run(self, data: Data) -> Finding | None:

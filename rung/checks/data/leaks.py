@@ -46,7 +46,7 @@ class TargetGivenAway(DataCheck):
     """
 
     code = "RC143"
-    title = "nothing gives the target away"
+    title = "Nothing gives the target away"
     severity = "error"
 
     def run(self, data: Data) -> Finding | None:

@@ -36,7 +36,7 @@ class Outliers(DataCheck):
     """
 
     code = "RC151"
-    title = "no example is far from all others"
+    title = "No example is far from all others"
 
     def run(self, data: Data) -> Finding | None:
         if len(data.train) < 10 * NEIGHBOUR:

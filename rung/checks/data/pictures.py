@@ -38,7 +38,7 @@ class BlankPictures(DataCheck):
     """
 
     code = "RC152"
-    title = "no picture is blank"
+    title = "No picture is blank"
     needs = ("image",)
 
     def run(self, data: Data) -> Finding | None:
@@ -66,7 +66,7 @@ class BrokenFiles(DataCheck):
     """
 
     code = "RC153"
-    title = "all files can be read, to their end"
+    title = "All files can be read, to their end"
     severity = "error"
     needs = ("image|text",)
 
@@ -111,7 +111,7 @@ class OddSizes(DataCheck):
     """
 
     code = "RC154"
-    title = "pictures are of like sizes and modes, in both parts"
+    title = "Pictures are of like sizes and modes, in both parts"
     needs = ("image",)
 
     def run(self, data: Data) -> Finding | None:

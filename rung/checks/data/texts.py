@@ -35,7 +35,7 @@ class CutTexts(DataCheck):
     """
 
     code = "RC161"
-    title = "texts are whole"
+    title = "Texts are whole"
     needs = ("text",)
 
     def run(self, data: Data) -> Finding | None:
@@ -82,7 +82,7 @@ class EmptyTexts(DataCheck):
     """
 
     code = "RC162"
-    title = "no text is empty"
+    title = "No text is empty"
     needs = ("text",)
 
     def run(self, data: Data) -> Finding | None:
@@ -135,7 +135,7 @@ class DamagedTexts(DataCheck):
     """
 
     code = "RC163"
-    title = "texts are free of encoding damage"
+    title = "Texts are free of encoding damage"
     needs = ("text",)
 
     def run(self, data: Data) -> Finding | None:

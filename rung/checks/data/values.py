@@ -31,7 +31,7 @@ class MissingValues(DataCheck):
     """
 
     code = "RC144"
-    title = "missing values are said to be missing, and tell nothing of the target"
+    title = "Missing values are said to be missing, and tell nothing of the target"
     needs = ("tabular",)
 
     def run(self, data: Data) -> Finding | None:
@@ -155,7 +155,7 @@ class MixedUnits(DataCheck):
     """
 
     code = "RC146"
-    title = "the numbers of a column are of one unit"
+    title = "The numbers of a column are of one unit"
     needs = ("tabular",)
 
     def run(self, data: Data) -> Finding | None:
