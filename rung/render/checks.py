@@ -55,7 +55,7 @@ def render(reports: Sequence[Report], form: str, width: int | None = None) -> st
 def text(report: Report, width: int | None = None) -> str:
     """What was found, the worst first, with examples; then what passed, in a line each."""
     from rich.console import Console
-    from rich.padding import Padding
+    from rich.table import Table
     from rich.text import Text
 
     out = io.StringIO()
@@ -67,10 +67,13 @@ def text(report: Report, width: int | None = None) -> str:
         console.print(Text(fact))
     for result in ranked(report):
         console.print()
-        first = Text(f"{label(result).upper():<8}", style=COLOURS[label(result)])
-        console.print(first.append(f"{result.code}  {result.title}", style="bold"))
-        for line in body(result):
-            console.print(Padding(Text(line), (0, 0, 0, 8)))
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        first, *others = body(result)
+        name = Text(f"{label(result).upper():<7}", style=COLOURS[label(result)])
+        grid.add_row(name, result.code, Text(first, style="bold"))
+        for line in others:
+            grid.add_row("", "", Text(line))
+        console.print(grid)
     console.print()
     for line in closing(report):
         console.print(Text(line), style="dim" if width else None)
@@ -109,17 +112,28 @@ def body(result: Result) -> list[str]:
     """What was found, in lines of text."""
     finding = result.finding
     if finding is None:
-        return [f"{result.reason}. The check could not be made; the others don't depend on it."]
-    p = result.p_value
-    # The title says what is right.
-    begin = "Not so: " if result.alarms else ""
-    lines = [begin + finding.said + (f" (p {p_value(p)}, Holm)" if p is not None else "")]
+        return [
+            f"{result.reason}. The check could not be made; the others don't depend on it.",
+            checked(result),
+        ]
+    lines = [said(result)]
     lines += [f"→ {finding.advice}"] * bool(finding.advice)
     for shown in finding.examples[:IN_TEXT]:
-        lines.append(f"· {shown.said + ': ' if shown.said else ''}{sample_line(shown)}")
+        lines.append(f"· {shown.said.rstrip('.') + ': ' if shown.said else ''}{sample_line(shown)}")
     more = len(finding.examples) - IN_TEXT
     lines += [f"· and {more:,} more (--html FILE shows them)"] * (more > 0)
-    return lines
+    return [*lines, checked(result)]
+
+
+def said(result: Result) -> str:
+    assert result.finding is not None
+    p = result.p_value
+    return result.finding.said + (f" (p {p_value(p)}, Holm)" if p is not None else "")
+
+
+def checked(result: Result) -> str:
+    """The title says what is right, and stands below what is not."""
+    return f"Checked: {result.title[0].lower()}{result.title[1:]}."
 
 
 def p_value(p: float) -> str:
@@ -228,7 +242,7 @@ STYLE = """<style>
 .rung-page section.error, .rung-page section.broke { border-color: #b3401c }
 .rung-page section.warning { border-color: #d99a1c }
 .rung-page h3 { font-size: 16px; margin: 0 0 4px } .rung-page h3 small { color: #777 }
-.rung-page .said { color: #222; font-size: 15px } .rung-page .advice { color: #222 }
+.rung-page h3 small { font-weight: normal } .rung-page .advice { color: #222 }
 .rung-page .shown { display: flex; flex-wrap: wrap; gap: 14px 22px; margin: 10px 0 }
 .rung-page figure { margin: 0; font-size: 13px; color: #555; max-width: 100% }
 .rung-page figcaption { max-width: 420px; overflow-wrap: anywhere }
@@ -290,19 +304,15 @@ def remark(result: Result) -> str:
 
 def card(result: Result, kind: str) -> str:
     finding = result.finding
-    content = [f"<h3>{escape(result.title)} <small>{result.code}</small></h3>"]
-    if finding is None:
-        content.append(f'<p class="said">{escape(result.reason)}</p>')
-    else:
-        said, *_ = body(result)
-        content.append(f'<p class="said">{escape(said)}</p>')
+    first = said(result) if finding else result.reason
+    content = [f"<h3>{escape(first)} <small>{result.code}</small></h3>"]
+    if finding is not None:
         if finding.advice:
             content.append(f'<p class="advice">→ {escape(finding.advice)}</p>')
         content.append(examples(finding.examples))
         content += [chart(figure) for figure in finding.figures]
-    content.append(
-        f"<details><summary>What this check does</summary>{escape(result.doc)}</details>"
-    )
+    about = f"<summary>{escape(checked(result))}</summary>{escape(result.doc)}"
+    content.append(f"<details>{about}</details>")
     return f'<section class="{kind}">{"".join(content)}</section>'
 
 

@@ -23,7 +23,7 @@ LEAK = 0.01  # of the test part; with PLANTED, an error
 SURPLUS = 0.02  # of a part; fewer copies inside it are told and no alarm
 TORN = 0.005  # of the rows, in groups of the same input with different labels
 CLEARLY = 0.5  # standard deviations between two targets that are clearly different
-EXAMPLES = 5  # pairs that are shown
+EXAMPLES = 12  # pairs that are shown
 NAMED = 100  # pairs whose ids are told
 WHAT = {"image": "pictures", "text": "texts", "tabular": "rows"}
 

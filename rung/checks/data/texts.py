@@ -25,7 +25,7 @@ PILE, TIMES = 5, 4
 TOPS = {"letters": 2, "words": 0}
 # In which share of texts entities are no accident.
 SOME = 0.001
-EXAMPLES = 5
+EXAMPLES = 10
 
 
 class CutTexts(DataCheck):

@@ -347,6 +347,8 @@ def halved(subject: Model) -> tuple[str, Any, Any] | None:
         for name, value in parameters.items():
             if name.rpartition("__")[2] != knob or isinstance(value, bool):
                 continue
+            if value is None:  # what it chose for itself, by scikit-learn's convention
+                value = getattr(estimator, f"{name}_", None)
             if isinstance(value, int) and value >= 2:
                 return name, value, value // 2
             if isinstance(value, float) and 0 < value < np.inf:
