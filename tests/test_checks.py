@@ -277,6 +277,7 @@ def test_the_command_says_bad_input_in_one_line(rung: Rung, tmp_path: Any) -> No
         (["data", "digits", "--only", "RC999"], "RC"),
         (["data", "digits", "--only", "RC2"], "none is of its kind"),
         (["data", "digits", "--false-alarms", "2"], "share"),
+        (["data", "digits", "--rung", "linaer"], "linear"),
         (["model", "linaer", "--data", "digits"], "linear"),
         (["model", "nowhere:make", "--data", "digits"], "can't be imported"),
         (["model", f"{tmp_path}/none.py:make", "--data", "digits"], "no file"),

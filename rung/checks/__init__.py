@@ -45,6 +45,8 @@ def check_data(
     from rung.checks.catalogue import chosen
     from rung.checks.data.subject import Data
 
+    if rung:
+        suite.get("baselines", rung)
     found = suite.load(dataset) if isinstance(dataset, str) else dataset
     subject = Data(found, fast, rung)
     split = subject.split
