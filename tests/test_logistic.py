@@ -28,8 +28,10 @@ def objective(model: LogisticRegressionCV | LogisticRegression, C: float, X: Dat
 
 
 @pytest.mark.parametrize("name", LOADERS)
-@pytest.mark.parametrize("C", [0.001, 0.1, 10.0])
-@pytest.mark.parametrize("sample", [500, 20])
+# With coordinates of 20 rows the search is slow where hardly anything is penalised.
+@pytest.mark.parametrize(
+    ("C", "sample"), [(0.001, 500), (0.1, 500), (10.0, 500), (0.001, 20), (0.1, 20)]
+)
 def test_is_the_model_of_scikit_learn(
     name: str, C: float, sample: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -37,10 +39,9 @@ def test_is_the_model_of_scikit_learn(
     X, y = data(name)
     ours = LogisticRegressionCV(Cs=[C], tol=1e-9).fit(X, y)
     theirs = LogisticRegression(C=C, tol=1e-8, max_iter=10_000).fit(X, y)
-    atol = 3e-4 if sample == 500 else 0.03  # worse coordinates, and more steps than there are
-    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=atol)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=3e-4)
     if len(ours.classes_) == 2:
-        np.testing.assert_allclose(ours.coef_[1] - ours.coef_[0], theirs.coef_[0], atol=10 * atol)
+        np.testing.assert_allclose(ours.coef_[1] - ours.coef_[0], theirs.coef_[0], atol=3e-3)
     else:
         least = objective(theirs, C, X, y)  # type: ignore[arg-type]
         rough = LogisticRegressionCV(Cs=[C]).fit(X, y)
