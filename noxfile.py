@@ -79,9 +79,10 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure what it costs that each trial runs in a process of its own."""
+    """Time Rung beside what one would do instead, and what a trial's own process costs."""
     install(session)
-    session.run("python", "benchmarks/_isolation.py", *session.posargs)
+    session.run("python", "benchmarks/_speed.py", *session.posargs)
+    session.run("python", "benchmarks/_isolation.py")
 
 
 @nox.session(default=False, venv_backend="none")
