@@ -26,8 +26,10 @@ Made by `python benchmarks/_checks.py --to results`. Planted faults stand in the
 (`tests/test_checks_*.py`, `tests/zoo_*.py`): found is what the check that is meant for it reports as
 an error or a warning. Thresholds were set while looking at them and at the data sets below, so these
 shares are no estimate of what is found elsewhere; the *held out* ones were written by somebody who
-had not seen the checks, and run after these were finished. Healthy are models and nets that nothing
-was done to. A pair is a check and a subject that it applies to.
+had not seen the checks. When these were run on them for the first time, 20 of 22 were found by the
+check meant for them: lazy layers could not be watched, and a part of a net was taken for the net.
+Both are mended, so now they are no estimate either. Healthy are models and nets that nothing was
+done to. A pair is a check and a subject that it applies to; what data sets are warned of is in them.
 """
 
 

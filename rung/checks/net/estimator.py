@@ -31,7 +31,8 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
     of two. A number reaches `training_step` and `loss` as it is; for the default loss it is
     standardised here, and predictions are put back. epochs: None for about STEPS steps.
 
-    After fit: net_, classes_ (as many as the module has outputs), epochs_, n_steps_.
+    After fit: net_, classes_ (as many as the module has outputs), probable_ (whether outputs are
+    probabilities), epochs_, n_steps_.
     """
 
     def __init__(
@@ -83,8 +84,12 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
             if schedule is not None and not each_step:
                 schedule.step()
         if self.task == "classification":
+            outputs = self._outputs(inputs)
             # One output is the logit of one of two classes.
-            self.classes_ = np.arange(max(2, self._outputs(inputs[:2]).shape[1]))
+            self.classes_ = np.arange(max(2, outputs.shape[1]))
+            # Of the training part, once: a few logits may well lie between 0 and 1.
+            one, inside = outputs.shape[1] == 1, bool(outputs.min() >= 0 and outputs.max() <= 1)
+            self.probable_ = inside and (one or bool(((outputs.sum(1) - 1).abs() < 1e-3).all()))
         return self
 
     def _optimizer(self, net: Any) -> tuple[Any, Any, bool]:
@@ -148,9 +153,9 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
         """(n, n_classes): the softmax of the outputs, or these if they are (log-)probabilities."""
         outputs = self._outputs(X)
         if outputs.shape[1] == 1:
-            second = outputs if outputs.min() >= 0 and outputs.max() <= 1 else outputs.sigmoid()
+            second = outputs.clamp(0, 1) if self.probable_ else outputs.sigmoid()
             return np.asarray(torch.cat([1 - second, second], 1))
-        if outputs.min() >= 0 and bool(((outputs.sum(1) - 1).abs() < 1e-3).all()):
+        if self.probable_:
             return np.asarray(outputs / outputs.sum(1, keepdim=True))
         return np.asarray(outputs.softmax(1))
 
