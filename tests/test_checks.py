@@ -272,6 +272,8 @@ def test_the_command_exits_with_1_if_there_is_an_error(rung: Rung, tmp_path: Any
 
 def test_the_command_says_bad_input_in_one_line(rung: Rung, tmp_path: Any) -> None:
     (tmp_path / "mine.py").write_text("def make(wings): ...\nthing = 3\n")
+    (tmp_path / "torn.py").write_text("def make(:\n")
+    (tmp_path / "random.py").write_text("1 / 0\n")  # the name of another module
     for arguments, said in (
         (["data", "digts"], "digits"),
         (["data", "digits", "--only", "RC999"], "RC"),
@@ -281,6 +283,8 @@ def test_the_command_says_bad_input_in_one_line(rung: Rung, tmp_path: Any) -> No
         (["model", "linaer", "--data", "digits"], "linear"),
         (["model", "nowhere:make", "--data", "digits"], "can't be imported"),
         (["model", f"{tmp_path}/none.py:make", "--data", "digits"], "no file"),
+        (["model", f"{tmp_path}/torn.py:make", "--data", "digits"], "SyntaxError"),
+        (["model", f"{tmp_path}/random.py:make", "--data", "digits"], "ZeroDivisionError"),
         (["model", f"{tmp_path}/mine.py:mak", "--data", "digits"], "make"),
         (["model", f"{tmp_path}/mine.py:make", "--data", "digits"], "wings"),
         (["model", f"{tmp_path}/mine.py:thing", "--data", "digits"], "int"),

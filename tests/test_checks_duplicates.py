@@ -228,7 +228,7 @@ def test_fault_is_found_and_counted(name: str) -> None:
     assert result.status == "found"
     assert result.finding is not None
     assert 0.9 * n <= result.finding.values[COUNTED[code]] <= n
-    assert len(result.finding.examples) == 5
+    assert len(result.finding.examples) >= min(5, n // 2)
     parts = {tuple(s.group for s in shown.samples) for shown in result.finding.examples}
     if code in ("RC101", "RC104"):
         assert parts == {("test", "train")}

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import importlib
+import importlib.util
 import inspect
 import os
 import random
@@ -81,13 +82,7 @@ def found(name: str) -> Any:
             return suite.baseline(name)
         except RungError as error:
             raise RungError(f"{error}; or say MODULE:FACTORY or FILE.py:FACTORY") from None
-    with importable(place) as module_name:
-        try:
-            module = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            raise RungError(
-                f"{place} can't be imported ({error}); say a module or FILE.py that is there"
-            ) from error
+    module = imported(place)
     try:
         return getattr(module, attribute)
     except AttributeError:
@@ -95,9 +90,9 @@ def found(name: str) -> Any:
         raise unknown(f"factory in {place}", attribute, public) from None
 
 
-@contextlib.contextmanager
-def importable(place: str) -> Iterator[str]:
-    """The name to import a module by, with its folder (or the current one) first on the path."""
+def imported(place: str) -> Any:
+    """The module of that name, or in that file; its folder, or the current one, comes first on the
+    path. Raises RungError if it can't be imported, whatever the reason."""
     path = Path(place)
     is_file = path.suffix == ".py"
     if is_file and not path.is_file():
@@ -105,7 +100,21 @@ def importable(place: str) -> Iterator[str]:
     folder = str(path.resolve().parent) if is_file else os.getcwd()
     sys.path.insert(0, folder)
     try:
-        yield path.stem if is_file else place
+        if not is_file:
+            return importlib.import_module(place)
+        # By its place, since its name may be that of another module: random.py, say.
+        spec = importlib.util.spec_from_file_location(f"checked_{path.stem}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # for what is pickled
+        spec.loader.exec_module(module)
+        return module
+    except (Exception, SystemExit) as error:
+        raise RungError(
+            f"{place} can't be imported ({type(error).__name__}: {error}); say a module or "
+            "FILE.py that can"
+        ) from error
     finally:
         sys.path.remove(folder)
 

@@ -273,7 +273,10 @@ class Model:
         if not self.failure:
             return self.fitted.estimator, self.fitted.training
         with seeds(0):
-            estimator = self.make(self.X_train, self.y_train)
+            try:
+                estimator = self.make(self.X_train, self.y_train)
+            except Exception:  # the factory's; `failure` says so
+                return None, None
             if "torch" not in sys.modules:
                 return estimator, None
             from rung.checks.net.recording import recorded
