@@ -94,6 +94,11 @@ def picture_size(dataset: Dataset, px: int) -> int | None:
     return px if isinstance(dataset.X, Pictures) else min(px, int(dataset.X.shape[1]))
 
 
+def variants_of(variants: Sequence[Variant], rung: str, dataset: str) -> Sequence[Variant]:
+    """Those in place of the rung on the data set, or the rung as it is."""
+    return [v for v in variants if v.replaces(rung, dataset)] or [Variant(rung)]
+
+
 def trials(
     dataset: Dataset,
     baselines: Iterable[tuple[str, Baseline]],
@@ -111,7 +116,7 @@ def trials(
     for name, baseline in baselines:
         if not baseline.applies_to(dataset):
             continue
-        for variant in [v for v in variants if v.replaces(name, dataset.name)] or [Variant(name)]:
+        for variant in variants_of(variants, name, dataset.name):
             px = picture_size(dataset, variant.px or baseline.px)
             plan += [
                 Trial(

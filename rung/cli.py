@@ -41,12 +41,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
 
     def add(name: str, help: str, example: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(
-            name,
-            help=help,
-            description=help[0].upper() + help[1:] + ".",
-            epilog=f"example: {example}",
-        )
+        command = cli_check.add_parser(commands, name, help, example)
         command.add_argument(
             "--suite",
             metavar="DIR",

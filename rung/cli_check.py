@@ -17,18 +17,23 @@ if TYPE_CHECKING:
 Load = Callable[..., "Dataset"]  # (name, arguments, lenient)
 
 
+def add_parser(
+    parsers: argparse._SubParsersAction[Any], name: str, text: str, example: str
+) -> argparse.ArgumentParser:
+    """A command or an action, whose page says what it does and shows an example."""
+    parser: argparse.ArgumentParser = parsers.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=f"example: {example}"
+    )
+    return parser
+
+
 def add_actions(
     check: argparse.ArgumentParser, add_own: Callable[[argparse.ArgumentParser], None]
 ) -> None:
     actions = check.add_subparsers(dest="action", required=True, metavar="ACTION")
 
     def add(name: str, text: str, example: str) -> argparse.ArgumentParser:
-        action = actions.add_parser(
-            name,
-            help=text,
-            description=text[0].upper() + text[1:] + ".",
-            epilog=f"example: rung check {example}",
-        )
+        action = add_parser(actions, name, text, f"rung check {example}")
         action.add_argument(
             "--suite", action="append", default=argparse.SUPPRESS, help=argparse.SUPPRESS
         )
@@ -166,10 +171,8 @@ def of_model(arguments: argparse.Namespace, load: Load) -> list[Report]:
     from rung.checks import check
     from rung.checks.model.given import given
 
-    given(arguments.model)  # before any data are loaded
-    dataset = load(arguments.name, arguments)
-    said = {"needs": arguments.needs, "px": arguments.px}
-    return [check(arguments.model, dataset, **said, **options(arguments))]
+    model = given(arguments.model, arguments.needs, arguments.px)  # before any data are loaded
+    return [check(model, load(arguments.name, arguments), **options(arguments))]
 
 
 def of_ladder(arguments: argparse.Namespace, load: Load) -> list[Report]:

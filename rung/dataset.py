@@ -344,8 +344,11 @@ def is_frame(X: Any) -> bool:
 
 
 def take(X: Any, rows: NDArray[np.int64]) -> Any:
-    """These rows of what stands in `Dataset.X`: an array, a frame or `Pictures`."""
-    return np.asarray(X[rows]) if isinstance(X, np.ndarray) else X.take(rows)
+    """These rows of what stands in `Dataset.X` or is fed to a model: an array, dense or sparse, a
+    frame or `Pictures`."""
+    if isinstance(X, np.ndarray):
+        return np.asarray(X[rows])
+    return X[rows] if hasattr(X, "nnz") else X.take(rows)
 
 
 def _array(X: Any) -> NDArray[Any]:

@@ -111,17 +111,13 @@ class Problem:
         self.Y = np.eye(k, dtype=X.dtype)[codes]
         self.shares = np.clip(self.Y.mean(axis=0, dtype=np.float64), 1e-6, 1)
         n, d = X.shape
-        if d <= SAMPLE:
-            values, vectors = eigh(X.T @ X)
-            kept = values > max(values[-1], 0) * 1e-7
-            self.values, self.vectors = values[kept], vectors[:, kept]
-        else:
-            step = max(1, n // SAMPLE)
-            part = X[::step]
-            values, vectors = eigh(part @ part.T * step)
-            kept = values > max(values[-1], 0) * 1e-7
-            self.values = values[kept]
-            self.vectors = part.T @ (vectors[:, kept] * np.sqrt(step / self.values))
+        step = max(1, n // SAMPLE)
+        part = X[::step]
+        values, vectors = eigh(X.T @ X if d <= SAMPLE else part @ part.T * step)
+        kept = values > max(values[-1], 0) * 1e-7
+        self.values, self.vectors = values[kept], vectors[:, kept]
+        if d > SAMPLE:
+            self.vectors = part.T @ (self.vectors * np.sqrt(step / self.values))
 
     def start(self) -> NDArray[Any]:
         """The class frequencies."""

@@ -117,7 +117,7 @@ def check_ladder(
     it. options: as of `check`. A rung whose interpreter is not there is left out.
     """
     from rung import interpreters, ladder, suite
-    from rung.benchmark import Variant
+    from rung.benchmark import variants_of
     from rung.checks.catalogue import chosen
     from rung.checks.model.given import with_parameters
     from rung.errors import NotRunHere
@@ -139,8 +139,7 @@ def check_ladder(
                         interpreters.find(baseline.interpreter)
                     except NotRunHere:
                         continue
-                variants = [v for v in benchmark.variants if v.replaces(rung, name)]
-                for variant in variants or [Variant(rung)]:
+                for variant in variants_of(benchmark.variants, rung, name):
                     model = with_parameters(baseline, variant)
                     report = check(model, dataset, only=only, ignore=ignore, **options)
                     reports.append(replace(report, subject=f"{report.subject} on {name}"))

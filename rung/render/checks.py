@@ -17,6 +17,7 @@ from rung.errors import listed
 from rung.render import tables
 from rung.render.page import (
     article,
+    cell,
     data_uri,
     histogram,
     number,
@@ -349,10 +350,6 @@ def example(shown: Shown) -> str:
             cells = [cell((s.row or {}).get(name)) for s in shown.samples]
             columns.append(Filled(one_line(name, 20), cells, 0, "left"))
     return table(Section("", columns, []))
-
-
-def cell(value: float | str | None) -> str:
-    return one_line(value, 30) if isinstance(value, str) else number(value)
 
 
 def chart(figure: Figure) -> str:

@@ -29,6 +29,7 @@ from rung.render.page import (
     GAP,
     article,
     bar,
+    cell,
     data_uri,
     histogram,
     number,
@@ -290,7 +291,7 @@ def samples(description: Description) -> list[Section]:
             *(
                 Filled(
                     one_line(c.name, 20),
-                    [cell(s, c.name) for s in found],
+                    [cell((s.row or {})[c.name]) for s in found],
                     1 + i,
                     side.get(c.kind, "left"),
                 )
@@ -309,11 +310,6 @@ def samples(description: Description) -> list[Section]:
         rows = [Filled(kind, names, 0, "left"), Filled("ids", ids, 0, "left")]
         facts.append("--sheet FILE.png or --html FILE shows the pictures.")
     return [Section("Samples", rows, facts)]
-
-
-def cell(sample: Sample, name: str) -> str:
-    value = (sample.row or {})[name]
-    return one_line(value, 30) if isinstance(value, str) else number(value)
 
 
 # --- Pictures ---------------------------------------------------------------------------------

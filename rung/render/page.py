@@ -64,6 +64,11 @@ def number(value: float | str | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
 
 
+def cell(value: float | str | None) -> str:
+    """Of a sample row."""
+    return one_line(value, 30) if isinstance(value, str) else number(value)
+
+
 def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 

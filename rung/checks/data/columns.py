@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rung import hygiene
 from rung.checks.base import Finding
-from rung.checks.data.subject import Data, DataCheck
+from rung.checks.data.subject import Data, DataCheck, once
 from rung.checks.data.words import columns, is_are, sentence
 from rung.describe import targets
 from rung.errors import listed
@@ -20,18 +20,18 @@ WORDS = 4
 MOST_COLUMNS = 2000
 
 
+@once
 def parts(data: Data) -> tuple[Any, Any]:
     """The training and the test rows as frames."""
     return data.frame.take(data.train), data.frame.take(data.test)
 
 
+@once
 def suspects(data: Data) -> hygiene.Suspects:
     """As in the notes above a board, of the training part."""
     import pandas as pd
 
-    return hygiene.suspects(
-        data.frame.take(data.train), pd.Series(targets(data.dataset, data.train))
-    )
+    return hygiene.suspects(parts(data)[0], pd.Series(targets(data.dataset, data.train)))
 
 
 class ConstantColumns(DataCheck):
@@ -81,7 +81,7 @@ class Ids(DataCheck):
     needs = ("tabular",)
 
     def run(self, data: Data) -> Finding | None:
-        train = data.frame.take(data.train)
+        train, _ = parts(data)
         names = [c for c in suspects(data).names if not texts(train[c])]
         counting = [c for c in names if train[c].dtype.kind == "f" and steps(train[c])]
         measured = [c for c in names if c not in counting and sparse(train[c])]
@@ -151,7 +151,7 @@ class DoubledColumns(DataCheck):
     needs = ("tabular",)
 
     def run(self, data: Data) -> Finding | None:
-        train = data.frame.take(data.train)
+        train, _ = parts(data)
         equal, alike = doubled(train)
         told = []
         if equal:

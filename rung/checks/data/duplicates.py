@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import io
 from collections.abc import Callable
-from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rung.checks.base import Finding, NotApplicable, Severity, Shown
-from rung.checks.data.subject import SEED, Data, DataCheck
+from rung.checks.data.subject import SEED, Data, DataCheck, once
+from rung.checks.data.words import counted
 from rung.checks.near import pictures, tables, texts
 from rung.checks.near.pairs import Pairs
 from rung.dataset import Pictures
@@ -27,21 +26,7 @@ EXAMPLES = 12  # pairs that are shown
 NAMED = 100  # pairs whose ids are told
 WHAT = {"image": "pictures", "text": "texts", "tabular": "rows"}
 
-T = TypeVar("T")
 Rows = NDArray[np.int64]
-
-
-def once(make: Callable[[Data], T]) -> Callable[[Data], T]:
-    """What several checks need is made once for each subject, and goes with it."""
-    made: WeakKeyDictionary[Data, T] = WeakKeyDictionary()
-
-    @functools.wraps(make)
-    def remembered(subject: Data) -> T:
-        if subject not in made:
-            made[subject] = make(subject)
-        return made[subject]
-
-    return remembered
 
 
 # --- What is the same, and what is nearly the same -------------------------------------------
@@ -158,10 +143,6 @@ def across(found: int, tested: int, chance: float) -> Severity:
 
 def percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.995 else "100 %"
-
-
-def counted(n: int, one: str, many: str) -> str:
-    return f"{n:,} {one if n == 1 else many}"
 
 
 @once
@@ -367,7 +348,7 @@ class Torn(DataCheck):
         pairs = rows[order[np.stack([ends - sizes, ends - 1], axis=1)[torn]]]
         members = Members(subject)
         return Finding(
-            f"{int(found.sum()):,} {members.what} in {counted(int(torn.sum()), 'group', 'groups')} "
+            f"{int(found.sum()):,} {members.what} in {counted(int(torn.sum()), 'group')} "
             f"have the same content and {different}: {nobody} {floor_said}.",
             "Look at the groups: mend wrong labels, drop copies, or add the feature that tells "
             "them apart.",
@@ -487,7 +468,7 @@ class NearInside(DataCheck):
         rows = members.first_train[pairs.rows]
         return Finding(
             f"{found:,} of the {len(subject.train):,} training {members.what} ({percent(share)}) "
-            f"are nearly the same as another one, in {counted(len(pairs), 'pair', 'pairs')}"
+            f"are nearly the same as another one, in {counted(len(pairs), 'pair')}"
             + told(pairs)
             + ".",
             "Keep copies in one fold of a cross-validation, or drop all but one.",

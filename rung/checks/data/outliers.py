@@ -116,7 +116,7 @@ def neighbour_distance(X: NDArray[np.float32], data: Data) -> NDArray[np.float64
 
 def of_rows(data: Data) -> NDArray[np.float32]:
     """Standardised by the interquartile range, as the deviation is swollen by what is looked for."""
-    X = np.asarray(data.matrix("standardized"), np.float32)
+    X = np.asarray(data.standardized(), np.float32)
     low, high = np.quantile(X[data.train], [0.25, 0.75], axis=0)
     spread = np.where(high > low, (high - low) / 1.35, 1.0)
     return np.asarray(X / np.minimum(spread, 1.0), np.float32)

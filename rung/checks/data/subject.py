@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rung import describe, features
-from rung.baseline import Needs
 from rung.checks.base import Check, Shown
 from rung.dataset import Dataset, Pictures, Split, take
 from rung.describe import Sample
 from rung.errors import RungError
+
+T = TypeVar("T")
 
 SIDE = 32  # pixels of the pictures that are compared
 SEED = 0  # of all that is drawn: a check says the same each time
@@ -78,21 +82,14 @@ class Data:
             return [describe.array_head(X)] * len(X)
         return [describe.head(X[i], str(self.dataset.ids[i])) for i in range(len(X))]
 
-    def matrix(self, needs: Needs = "standardized") -> Any:
-        """All rows as (n, n_features) numbers, as a rung with these needs sees them: what is fitted
-        to them is fitted on the training part."""
-        if needs not in self._matrices:
-            X = features.raw(self.dataset, needs, SIDE)
-            fitted = features.fitted(self.dataset, needs)
-            if fitted is not None:
-                fitted.fit(take(X, self.train))
-                X = fitted.transform(X)
-            self._matrices[needs] = X
-        return self._matrices[needs]
-
-    @cached_property
-    def _matrices(self) -> dict[str, Any]:
-        return {}
+    def standardized(self) -> Any:
+        """All rows as (n, n_features) numbers, as a rung that needs them so sees them: what is
+        fitted to them is fitted on the training part."""
+        X = features.raw(self.dataset, "standardized", SIDE)
+        fitted = features.fitted(self.dataset, "standardized")
+        if fitted is None:
+            return X
+        return fitted.fit(take(X, self.train)).transform(X)
 
     def sample(self, row: int, group: str = "") -> Sample:
         """An example to show."""
@@ -106,3 +103,16 @@ class Data:
 
 class DataCheck(Check[Data]):
     """A check of a data set."""
+
+
+def once(make: Callable[[Data], T]) -> Callable[[Data], T]:
+    """What several checks need is made once for each subject, and goes with it."""
+    made: WeakKeyDictionary[Data, T] = WeakKeyDictionary()
+
+    @functools.wraps(make)
+    def remembered(subject: Data) -> T:
+        if subject not in made:
+            made[subject] = make(subject)
+        return made[subject]
+
+    return remembered

@@ -159,7 +159,7 @@ class MixedUnits(DataCheck):
     needs = ("tabular",)
 
     def run(self, data: Data) -> Finding | None:
-        train = data.frame.take(data.train)
+        train, _ = parts(data)
         numbers = [c for c in train if train[c].dtype.kind == "f"]
         if not numbers:
             raise NotApplicable("no column holds numbers")

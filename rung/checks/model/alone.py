@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rung.checks.base import Finding, NotApplicable
-from rung.checks.model.subject import Fitted, Model, ModelCheck, Predicted, rows_of
-from rung.dataset import is_frame
+from rung.checks.model.subject import Fitted, Model, ModelCheck, Predicted
+from rung.dataset import is_frame, take
 
 BATCH = 64  # examples that are looked at together
 ALONE = 8  # and one by one
@@ -46,7 +46,7 @@ def extreme(X: Any) -> Any:
         return (1_000 * X + 1_000).astype(X.dtype)
     if isinstance(X, np.ndarray) and X.dtype.kind in "iu":
         return np.full_like(X, np.iinfo(X.dtype).max if X.dtype == np.uint8 else X.max())
-    return rows_of(X, np.zeros(X.shape[0], dtype=np.int64))
+    return take(X, np.zeros(X.shape[0], dtype=np.int64))
 
 
 class Repeatable(ModelCheck):
@@ -66,11 +66,11 @@ class Repeatable(ModelCheck):
         back = np.arange(n)[::-1]
 
         def after_others() -> Predicted:
-            model.predict(rows_of(subject.X_train, np.arange(min(n, len(subject.train)))[::-1]))
+            model.predict(take(subject.X_train, np.arange(min(n, len(subject.train)))[::-1]))
             return model.predict(X)
 
         def reversed_order() -> Predicted:
-            found = model.predict(rows_of(X, back))
+            found = model.predict(take(X, back))
             return Predicted(found.label[back], None if found.proba is None else found.proba[back])
 
         before = model.predict(X)
@@ -103,7 +103,7 @@ class Alone(ModelCheck):
 
     def run(self, subject: Model) -> Finding | None:
         model = subject.fitted
-        X = rows_of(subject.X_test, np.arange(min(BATCH, len(subject.test))))
+        X = take(subject.X_test, np.arange(min(BATCH, len(subject.test))))
         together = model.predict(X)
         if subject.differ(together, model.predict(X)).any():
             raise NotApplicable("the same rows asked twice already get other answers")
@@ -132,12 +132,12 @@ def ways(model: Fitted, X: Any) -> Iterator[tuple[str, int, Callable[[], Predict
     n = X.shape[0]
 
     def split(parts: list[NDArray[np.int64]]) -> Predicted:
-        return joined([model.predict(rows_of(X, rows)) for rows in parts])
+        return joined([model.predict(take(X, rows)) for rows in parts])
 
     alone = min(ALONE, n)
     yield "one by one", alone, lambda: split(list(np.arange(alone)[:, None]))
     yield "in halves", n, lambda: split(np.array_split(np.arange(n), 2))
     far = stacked(X, extreme(X))
     yield "beside extreme examples", n, lambda: first(model.predict(far), n)
-    equal = stacked(X, rows_of(X, np.zeros(n, dtype=np.int64)))
+    equal = stacked(X, take(X, np.zeros(n, dtype=np.int64)))
     yield "beside equal examples", n, lambda: first(model.predict(equal), n)

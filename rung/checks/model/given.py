@@ -48,10 +48,12 @@ class Given:
 
 def given(model: Any, needs: Needs | str = "", px: int | None = None) -> Given:
     """model: the name of a rung, "MODULE:FACTORY", "FILE.py:FACTORY", a `Baseline`, a factory or
-    class, or an estimator, which is cloned. A factory takes nothing, or by name any of ARGUMENTS.
+    class, an estimator, which is cloned, or what this made. A factory takes nothing, or by name any of ARGUMENTS.
 
     Raises RungError for what is none of these.
     """
+    if isinstance(model, Given):
+        return model
     if isinstance(model, str):
         model, name = (found(model), model)
     else:
@@ -189,8 +191,9 @@ def seeds(seed: int) -> Iterator[None]:
         if "torch" in sys.modules:
             import torch
 
-            stack.enter_context(torch.random.fork_rng(devices=[]))
-            torch.default_generator.manual_seed(seed)
+            from rung.training import seeded
+
+            stack.enter_context(seeded(seed))
             if (torch.tensor(1e-40) * 1).item() != 0 and torch.set_flush_denormal(True):
                 stack.callback(torch.set_flush_denormal, False)
         try:

@@ -10,7 +10,8 @@ from scipy import stats
 
 from rung.checks.base import Finding, NotApplicable
 from rung.checks.model.given import raised
-from rung.checks.model.subject import Fitted, Model, ModelCheck, Predicted, rows_of
+from rung.checks.model.subject import Fitted, Model, ModelCheck, Predicted
+from rung.dataset import take
 from rung.intervals import difference_interval
 
 FEW = 16  # examples that a model with some capacity learns by heart
@@ -154,10 +155,10 @@ def input_free(subject: Model) -> Predicted:
     X = subject.X_train
     first = [np.zeros(n, dtype=np.int64) for n in (len(subject.train), len(subject.test))]
     fitted = subject.once(
-        "inputs that are all the same", lambda: subject.fit(rows_of(X, first[0]), subject.y_train)
+        "inputs that are all the same", lambda: subject.fit(take(X, first[0]), subject.y_train)
     )
     try:
-        return fitted.predict(rows_of(X, first[1]))
+        return fitted.predict(take(X, first[1]))
     except Exception as error:
         raise NotApplicable(f"it can't predict equal inputs: {raised(error)}") from error
 
@@ -256,9 +257,9 @@ class LearnsByHeart(ModelCheck):
         many = np.resize(rows, max(len(subject.train) // 2, len(rows)))
         X, y = subject.X_train, subject.y_train
         what = f"{len(rows)} examples, repeated"
-        fitted = subject.once(what, lambda: subject.fit(rows_of(X, many), y[many]))
+        fitted = subject.once(what, lambda: subject.fit(take(X, many), y[many]))
         try:
-            predicted = fitted.predict(rows_of(X, rows))
+            predicted = fitted.predict(take(X, rows))
         except Exception as error:
             raise NotApplicable(f"trained on {what}, it fails: {raised(error)}") from error
         if subject.classification:
@@ -292,7 +293,7 @@ def distinct(subject: Model) -> NDArray[np.int64]:
     else:
         order = np.arange(len(y))
     candidates = order[: 4 * FEW]
-    X = rows_of(subject.X_train, candidates)
+    X = take(subject.X_train, candidates)
     if hasattr(X, "toarray"):
         X = X.toarray()
     seen: dict[str, int] = {}

@@ -9,7 +9,8 @@ import numpy as np
 from rung.checks.base import Finding, NotApplicable
 from rung.checks.model.given import raised
 from rung.checks.model.learns import p_worse, part, score_name, seed_variance
-from rung.checks.model.subject import Model, ModelCheck, rows_of
+from rung.checks.model.subject import Model, ModelCheck
+from rung.dataset import take
 from rung.intervals import score_interval
 
 
@@ -103,7 +104,7 @@ class RowOrder(ModelCheck):
         y_test, y = subject.y_test, subject.y_train
         order = np.argsort(y, kind="stable")
         fitted = subject.once(
-            "sorted rows", lambda: subject.fit(rows_of(subject.X_train, order), y[order])
+            "sorted rows", lambda: subject.fit(take(subject.X_train, order), y[order])
         )
         try:
             ordered = subject.values(fitted.predict(subject.X_test), y_test)

@@ -33,11 +33,6 @@ FAST_TRAIN, FAST_TEST = 500, 500
 TOLERANCE = 1e-3
 
 
-def rows_of(X: Any, rows: NDArray[np.int64]) -> Any:
-    """These rows of what a model is fed: an array, a sparse matrix or a frame."""
-    return X.iloc[rows] if is_frame(X) else X[rows]
-
-
 def same(a: Any, b: Any) -> bool:
     """Whether two such hold the same."""
     if is_frame(a):

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from rung.checks.base import Finding
 from rung.checks.model.given import is_net, raised
-from rung.checks.model.subject import Model, ModelCheck, rows_of, same
-from rung.dataset import is_frame
+from rung.checks.model.subject import Model, ModelCheck, same
+from rung.dataset import is_frame, take
 
 # One more than a multiple of all usual batch sizes: the last batch has a single example.
 ONE_OVER, FAST_ONE_OVER = 257, 129
@@ -50,7 +50,7 @@ class Untouched(ModelCheck):
         fitted = subject.fitted
         changed = [f"fit changes the {name} that it is given" for name in fitted.changed]
         before = [(path, value.copy()) for path, value in state(fitted.estimator)]
-        X = rows_of(subject.X_test, np.arange(min(64, len(subject.test))))
+        X = take(subject.X_test, np.arange(min(64, len(subject.test))))
         given = X.copy()
         fitted.estimator.predict(given)
         if not same(X, given):
@@ -121,7 +121,7 @@ def trials(subject: Model) -> Iterator[tuple[str, Callable[[], Any]]]:
     X, y, X_test = subject.X_train, subject.y_train, subject.X_test
     predict = subject.fitted.predict
     yield "a single example to predict", lambda: predict(X_test[:1])
-    yield "equal examples to predict", lambda: predict(rows_of(X_test, np.zeros(8, dtype=int)))
+    yield "equal examples to predict", lambda: predict(take(X_test, np.zeros(8, dtype=int)))
     dense = isinstance(X, np.ndarray) and X.dtype.kind == "f" and not is_frame(X)
     if dense:
         large = (X_test[:16] * 1_000).astype(X.dtype)
@@ -144,5 +144,5 @@ def trials(subject: Model) -> Iterator[tuple[str, Callable[[], Any]]]:
     rarest = codes[sizes.argmin()]
     rest, of_it = few[y[few] != rarest], few[y[few] == rarest]
     one = np.append(rest, of_it[0])
-    yield "a class with one example in training", lambda: trained(rows_of(X, one), y[one])
-    yield "a class without an example in training", lambda: trained(rows_of(X, rest), y[rest])
+    yield "a class with one example in training", lambda: trained(take(X, one), y[one])
+    yield "a class without an example in training", lambda: trained(take(X, rest), y[rest])

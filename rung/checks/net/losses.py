@@ -9,7 +9,8 @@ import numpy as np
 
 from rung.checks.base import Finding, Lines, NotApplicable
 from rung.checks.model.subject import Model, ModelCheck
-from rung.checks.net.seen import Trained, in_words
+from rung.checks.net.seen import NAMED, Trained
+from rung.errors import listed
 
 LOGIT_LOSSES = ("cross_entropy", "binary_cross_entropy_with_logits", "nll_loss")
 
@@ -245,7 +246,7 @@ class FiniteTraining(ModelCheck):
             bad = [seen.names.get(k, "?") for k, v in step.gradients.items() if not np.isfinite(v)]
             if bad and math.isfinite(step.loss):
                 return Finding(
-                    f"At step {number} the gradient of {in_words(bad)} was not finite, while the "
+                    f"At step {number} the gradient of {listed(bad, NAMED)} was not finite, while the "
                     f"loss was {step.loss:.3g}.",
                     "Look for sqrt, norm, log or a division at 0; add a small number within.",
                     {"step": number, "parameters": bad},
@@ -259,7 +260,7 @@ class FiniteTraining(ModelCheck):
         if not seen.finite:
             bad = [n for n, p in seen.net.named_parameters() if not bool(p.isfinite().all())]
             return Finding(
-                f"After training, {in_words(bad or ['a buffer'])} is not finite.",
+                f"After training, {listed(bad or ['a buffer'], NAMED)} is not finite.",
                 "Look for sqrt, norm, log or a division at 0, or lower the learning rate.",
                 {"parameters": bad},
             )

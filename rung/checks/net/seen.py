@@ -16,6 +16,8 @@ from rung.checks.base import NotApplicable
 from rung.checks.model.given import nets_of
 from rung.checks.net.recording import TWO_MODES, LossCall, Recording, Root, Step, parameters
 
+NAMED = 4  # layers that a finding names; of more it tells how many
+
 
 def trained(estimator: Any, recording: Recording | None) -> Trained:
     """Raises NotApplicable if no net was trained."""
@@ -169,11 +171,6 @@ def leaf_modules(net: nn.Module) -> dict[str, nn.Module]:
     return {
         name or type(m).__name__: m for name, m in net.named_modules() if not list(m.children())
     }
-
-
-def in_words(names: list[str], most: int = 4) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def two_modes(net: nn.Module) -> bool:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from rung.checks.base import Finding, NotApplicable
 from rung.checks.model.subject import Model, ModelCheck
-from rung.checks.net.seen import Trained, in_words
+from rung.checks.net.seen import NAMED, Trained
+from rung.errors import listed
 
 LARGEST_UPDATE = 0.1  # of a weight in one step, relative to it; 1e-3 is usual
 SMALLEST_UPDATE = 1e-6
@@ -59,13 +60,13 @@ class InOptimizer(ModelCheck):
         values = {"left_out": left, "frozen": frozen}
         if left:
             return Finding(
-                f"No optimizer holds {in_words(left)}.",
+                f"No optimizer holds {listed(left, NAMED)}.",
                 "Make the optimizer after all layers, from model.parameters().",
                 values,
             )
         if frozen:
             return Finding(
-                f"{in_words(frozen)} {'is' if len(frozen) == 1 else 'are'} frozen.",
+                f"{listed(frozen, NAMED)} {'is' if len(frozen) == 1 else 'are'} frozen.",
                 "Leave requires_grad as it is, unless these weights were trained before.",
                 values,
                 severity="warning",
@@ -97,7 +98,7 @@ class GradientReaches(ModelCheck):
         apart = [n for n, p in held.items() if graph and id(p) not in seen.recording.connected]
         if apart:
             return Finding(
-                f"The loss does not depend on {in_words(apart)}.",
+                f"The loss does not depend on {listed(apart, NAMED)}.",
                 "Use it, or look for detach, no_grad, argmax and numpy between it and the loss.",
                 {"parameters": apart},
             )
@@ -107,7 +108,7 @@ class GradientReaches(ModelCheck):
         # The bias before a softmax or a norm may have a gradient of nearly zero, never of zero.
         if zero and len(zero) < len(held):
             return Finding(
-                f"The gradient of {in_words(zero)} was zero at all {len(seen.looked)} steps that "
+                f"The gradient of {listed(zero, NAMED)} was zero at all {len(seen.looked)} steps that "
                 "were looked at.",
                 "Look for dead units and for weights that start at zero.",
                 {"parameters": zero},
@@ -126,7 +127,7 @@ class GradientReaches(ModelCheck):
         ]
         if fixed and any(any(s.learning_rates) for s in seen.steps):
             return Finding(
-                f"{in_words(fixed)} did not change in {len(seen.steps):,} steps.",
+                f"{listed(fixed, NAMED)} did not change in {len(seen.steps):,} steps.",
                 "Look at the learning rate of its group, and at the size of its gradient.",
                 {"parameters": fixed},
             )
