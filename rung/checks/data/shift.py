@@ -315,13 +315,13 @@ class Order(DataCheck):
             "what is possible"
         )
         if counting:
-            said += f", and {listed(counting)} counts the rows: it gives the target away"
+            said += f", and {listed(counting)} counts the rows: what their order tells, it tells"
         return Finding(
             said + ".",
             advice=(
                 "Drop the column."
                 if counting
-                else "Shuffle before training in batches, and " "never split by position."
+                else "Shuffle before training in batches, and never split by position."
             ),
             values={"alike": alike, "columns_that_count": counting},
             p_value=p_value,
