@@ -1,4 +1,4 @@
-"""A small residual net trained from random weights: SGD, one cycle, flips and shifts (He et al., 2016)."""
+"""A small residual net trained from random weights: Muon, one cycle, flips and shifts (He et al., 2016)."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from rung.training import Loss, outputs, seeded, train
 NEEDS = "the convnet needs"  # how the error for other input begins
 WEIGHT_DECAY = 5e-4
 LABEL_SMOOTHING = 0.1
+CONVOLUTION_RATE = 0.0125  # by which a step turns a weight, for each √row of a batch
+FEWEST_STEPS, MOST_ROWS = 16, 256  # of an epoch and of a batch
 MOST_EPOCHS = 20
 BUDGET = 280e6  # pixels of all batches together: ten epochs of Imagenette at 64 px
 FEW = 4_000  # with fewer pictures, many passes at SMALL_SIDE are worth more than a few large ones
@@ -202,6 +204,7 @@ class _Convnet(BaseEstimator):  # type: ignore[misc]
         sd, mean = torch.std_mean(pixels, dim=0)
         self.epochs_ = self.epochs or default_epochs(n, self.sides_)
         flip = data.shape[3] == 3 if self.flip == "auto" else self.flip
+        batch_size = min(max(n // FEWEST_STEPS, 8), MOST_ROWS)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         with seeded(seed, self.device) as generator:
             shape = (*self.sides_, data.shape[3])
@@ -212,8 +215,9 @@ class _Convnet(BaseEstimator):  # type: ignore[misc]
                 y.to(self.device),
                 loss=loss,
                 epochs=self.epochs_,
-                batch_size=min(max(n // 16, 8), 32),
+                batch_size=batch_size,
                 learning_rate=self._learning_rate,
+                convolution_rate=CONVOLUTION_RATE * batch_size**0.5,
                 weight_decay=WEIGHT_DECAY,
                 generator=generator,
                 augment=lambda x, g, progress: augmented(x, g, progress, flip),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
 
@@ -12,22 +14,23 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d, unfold
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, interpolate
 
 from rung.baseline import Baseline
 from rung.dataset import Dataset
 from rung.device import Pieces, autocast
 from rung.features import checked_pictures
-from rung.kernels import KernelRidgeClassifier, KernelRidgeRegressor, full_float32
+from rung.kernels import KernelRidgeClassifier, KernelRidgeRegressor
 
 NEEDS = "random patches need"  # how the error for other input begins
 PATCH = 6  # side of a patch; a quarter of the picture's side where that is less, but at least 3
+POSITIONS = 32  # about so many patches are looked at across a picture
 GRID = 3  # responses are averaged over a GRID × GRID grid
 THRESHOLD = 1.0  # responses nearer to 0 count as none
 CONTRAST = 50.0  # added to a patch's variance (pixels run from 0 to 255): flat patches stay flat
 WHITENING = 0.1  # added to the eigenvalues of the patches' covariance
 SAMPLE = 50_000  # patches that the whitening is estimated on
-MOST_VALUES = 250_000_000  # features of all training pictures together: 1 GB
+MOST_VALUES = 400_000_000  # features of all training pictures together: 1.6 GB
 
 
 def make(dataset: Dataset, seed: int, **parameters: Any) -> Any:
@@ -42,27 +45,28 @@ baseline = Baseline(
     title="Random patches",
     modalities=("image",),
     needs="pixels",
-    px=32,
+    px=64,
     gpu=True,
     make=make,
 )
 
 
 class _RandomPatches(BaseEstimator):  # type: ignore[misc]
-    """One convolution with patches of the training pictures, and the engine's kernel ridge on top.
+    """Convolutions with patches of the training pictures, and the engine's kernel ridge on top.
 
-    X: (n, height, width, channels) uint8. n_patches: filters, half of them mirror images of the
-    other half; fewer where the training features would not fit into 1 GB. The features come as
-    (f + f')/√2 and (f − f')/√2, f' those of the mirrored picture, which the kernel ridge uses to
-    learn from mirrored pictures too if its leave-one-out error gets less by it.
-    After fit: kernel_ridge_, n_patches_, n_train_.
+    X: (n, height, width, channels) uint8. Pictures are seen at several scales: as they are, and
+    halved as long as 32 pixels remain. n_patches: filters of all scales together, half of them
+    mirror images of the other half; fewer where the training features would not fit into 1.6 GB.
+    The features come as (f + f')/√2 and (f − f')/√2, f' those of the mirrored picture, which the
+    kernel ridge uses to learn from mirrored pictures too if its leave-one-out error gets less by it.
+    After fit: kernel_ridge_, n_patches_, n_train_, scales_.
     """
 
     _ridge: type[KernelRidgeClassifier | KernelRidgeRegressor]
 
     def __init__(
         self,
-        n_patches: int = 1_024,
+        n_patches: int = 2_048,
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
         precision: str = "fp32",
@@ -77,9 +81,11 @@ class _RandomPatches(BaseEstimator):  # type: ignore[misc]
         pictures = checked_pictures(X, NEEDS)
         self.shape_, self.n_features_in_ = pictures.shape[1:], pictures[0].size
         random = check_random_state(self.random_state)
-        pairs = min(self.n_patches, MOST_VALUES // (2 * GRID**2 * len(pictures))) // 2
-        self.n_patches_ = 2 * max(pairs, 1)
-        self._learn_filters(pictures, random)
+        pyramid = scales(pictures)
+        most = min(self.n_patches, MOST_VALUES // (2 * GRID**2 * len(pictures)))
+        pairs = max(most // (2 * len(pyramid)), 1)
+        self.n_patches_ = 2 * pairs * len(pyramid)
+        self.scales_ = [_Scale.learnt(part, pairs, random) for part in pyramid]
         features = self._features(pictures)
         half = features.shape[1] // 2
         self.mean_ = features.mean(axis=0)
@@ -100,59 +106,13 @@ class _RandomPatches(BaseEstimator):  # type: ignore[misc]
         self.n_train_ = len(pictures)
         return self
 
-    def _learn_filters(self, pictures: NDArray[np.uint8], random: np.random.RandomState) -> None:
-        """Filters and biases: whitening and the product with a whitened patch, in one matrix."""
-        n, height, width, channels = pictures.shape
-        side = min(PATCH, max(3, min(height, width) // 4), height, width)
-        self.patch_ = side
-        picture = random.randint(n, size=SAMPLE)
-        row = random.randint(height - side + 1, size=SAMPLE)[:, None] + np.arange(side)
-        column = random.randint(width - side + 1, size=SAMPLE)[:, None] + np.arange(side)
-        sample = pictures[picture[:, None, None], row[:, :, None], column[:, None, :]]
-        columns = torch.tensor(sample).double().permute(0, 3, 1, 2).reshape(SAMPLE, -1)
-        patches = contrast_normalized(columns)
-        mean = patches.mean(0)
-        values, vectors = torch.linalg.eigh(torch.cov(patches.T).reshape(len(mean), -1))
-        whiten = vectors / (values.clamp(min=0) + WHITENING).sqrt() @ vectors.T
-        chosen = (patches[: self.n_patches_ // 2] - mean) @ whiten
-        filters = whiten @ (chosen / chosen.norm(dim=1, keepdim=True).clamp(min=1e-6)).T
-        images = filters.reshape(channels, side, side, -1).flip(2).reshape(filters.shape)
-        self.filters_ = torch.cat([filters, images], dim=1).float().numpy()
-        self.bias_ = (-mean @ filters).repeat(2).float().numpy()
-
     def _features(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The features, (n, 2 · n_patches · GRID²): first the even half, then the odd one."""
-        filters = torch.tensor(self.filters_, device=self.device)
-        bias = torch.tensor(self.bias_, device=self.device)
-        rows, columns = (s - self.patch_ + 1 for s in pictures.shape[1:3])
-        cells = adaptive_avg_pool2d(torch.eye(rows * columns).view(-1, rows, columns), GRID)
-        pool = cells.flatten(1).T.contiguous().to(self.device)  # (GRID², positions)
-        out = np.empty((len(pictures), 2 * GRID**2 * self.n_patches_), np.float32)
-        batch = 2 if self.device == "cpu" else 256  # responses that fit a processor's cache
-        pieces = Pieces()
-
-        def features(part: NDArray[np.uint8]) -> Tensor:
-            some = torch.tensor(part, device=self.device)
-            with full_float32(), autocast(self.device, self.precision):
-                patches = unfold(some.permute(0, 3, 1, 2).float(), self.patch_).transpose(1, 2)
-                response = contrast_normalized(patches) @ filters + bias
-                # max(r, t) is the rectified r - t up to a constant, which the mean takes away.
-                pooled = [
-                    pool @ response.clamp(min=THRESHOLD),
-                    pool @ response.clamp(max=-THRESHOLD),
-                ]
-            f = torch.stack(pooled).float().unflatten(2, (GRID, GRID)).unflatten(4, (2, -1))
-            first, image = f[..., 0, :], f[..., 1, :].flip(3)
-            halves = torch.stack([first + image, first - image]) / 2**0.5
-            return halves.movedim(2, 0).flatten(1).cpu()
-
-        def batched(part: NDArray[np.uint8]) -> Tensor:
-            return torch.cat([features(p) for p in np.array_split(part, pieces.number)])
-
-        for start in range(0, len(pictures), batch):
-            part = pictures[start : start + batch]
-            out[start : start + batch] = pieces.fitting(partial(batched, part), len(part))
-        return out
+        each = GRID**2 * self.n_patches_ // len(self.scales_)
+        out = np.empty((len(pictures), 2, len(self.scales_), each), np.float32)
+        for at, (scale, part) in enumerate(zip(self.scales_, scales(pictures), strict=True)):
+            scale.features(part, out[:, :, at], self.device, self.precision)
+        return out.reshape(len(out), -1)
 
     def _apply(self, method: str, X: ArrayLike) -> NDArray[Any]:
         """The kernel ridge's `method` for these pictures, some at a time to bound the memory."""
@@ -192,7 +152,98 @@ class RandomPatchesRegressor(RegressorMixin, _RandomPatches):  # type: ignore[mi
     _ridge = KernelRidgeRegressor
 
 
-def contrast_normalized(patches: Tensor) -> Tensor:
-    """Each patch (the last axis) less its mean, over its deviation."""
-    centered = patches - patches.mean(-1, keepdim=True)
-    return centered / (centered.square().mean(-1, keepdim=True) + CONTRAST).sqrt()
+def scales(pictures: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """The pictures as they are, and halved as long as POSITIONS pixels remain on a side."""
+    found = [pictures]
+    while min(found[-1].shape[1:3]) >= 2 * POSITIONS:
+        found.append(halved(found[-1]))
+    return found
+
+
+def halved(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Resized with antialiasing, some at a time to bound the memory."""
+    n, height, width, channels = pictures.shape
+    out = np.empty((n, height // 2, width // 2, channels), np.uint8)
+    for at in range(0, n, 512):
+        x = torch.tensor(pictures[at : at + 512]).permute(0, 3, 1, 2).float()
+        small = interpolate(x, out.shape[1:3], mode="bilinear", antialias=True)
+        out[at : at + 512] = small.round().permute(0, 2, 3, 1).numpy()
+    return out
+
+
+@dataclass
+class _Scale:
+    """Filters for pictures of one size. filters: (n, channels, side, side), bias: (n,) float32."""
+
+    filters: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    @classmethod
+    def learnt(
+        cls, pictures: NDArray[np.uint8], pairs: int, random: np.random.RandomState
+    ) -> _Scale:
+        """Whitening and the product with a whitened patch, in one filter; and its mirror image."""
+        n, height, width, channels = pictures.shape
+        side = min(PATCH, max(3, min(height, width) // 4), height, width)
+        picture = random.randint(n, size=SAMPLE)
+        row = random.randint(height - side + 1, size=SAMPLE)[:, None] + np.arange(side)
+        column = random.randint(width - side + 1, size=SAMPLE)[:, None] + np.arange(side)
+        sample = pictures[picture[:, None, None], row[:, :, None], column[:, None, :]]
+        patches = torch.tensor(sample).double().permute(0, 3, 1, 2).flatten(1)
+        centered = patches - patches.mean(1, keepdim=True)
+        patches = centered / (centered.square().mean(1, keepdim=True) + CONTRAST).sqrt()
+        mean = patches.mean(0)
+        values, vectors = torch.linalg.eigh(torch.cov(patches.T).reshape(len(mean), -1))
+        whiten = vectors / (values.clamp(min=0) + WHITENING).sqrt() @ vectors.T
+        chosen = (patches[:pairs] - mean) @ whiten
+        filters = chosen / chosen.norm(dim=1, keepdim=True).clamp(min=1e-6) @ whiten
+        bias = -filters @ mean
+        # The response to a patch less its mean, so that the convolution need not subtract it.
+        filters = (filters - filters.mean(1, keepdim=True)).unflatten(1, (channels, side, side))
+        both = torch.cat([filters, filters.flip(3)])
+        return cls(both.float().numpy(), bias.repeat(2).float().numpy())
+
+    def features(
+        self, pictures: NDArray[np.uint8], out: NDArray[np.float32], device: str, precision: str
+    ) -> None:
+        """Fills out, (n, 2, n_filters · GRID²): the even half and the odd one."""
+        side = self.filters.shape[-1]
+        stride = max(1, min(pictures.shape[1:3]) // POSITIONS)
+        filters = torch.tensor(self.filters, device=device).to(memory_format=torch.channels_last)
+        bias = torch.tensor(self.bias, device=device)
+        # What a stride leaves over is cut off on both sides, as mirror images ask for.
+        over = [(s - side) % stride for s in pictures.shape[1:3]]
+        top, left = (rest // 2 for rest in over)
+        window = (slice(None), slice(top, None), slice(left, None))
+        sides = [(s - side) // stride + 1 for s in pictures.shape[1:3]]
+        cells = adaptive_avg_pool2d(torch.eye(math.prod(sides)).view(-1, *sides), GRID)
+        pool = cells.flatten(1).T.contiguous().to(device)  # (GRID², positions)
+        batch = 4 if device == "cpu" else 256  # responses that fit a processor's cache
+        pieces = Pieces()
+
+        def features(part: NDArray[np.uint8]) -> Tensor:
+            x = torch.tensor(part[window], device=device).permute(0, 3, 1, 2).float() - 128
+            means, squares = (
+                avg_pool2d(v.mean(1, keepdim=True), side, stride) for v in (x, x.square())
+            )
+            deviation = (squares - means.square()).clamp(min=0).add(CONTRAST).sqrt()
+            with autocast(device, precision):
+                response = conv2d(x, filters, stride=stride)
+            response = response.float().div_(deviation).permute(0, 2, 3, 1).flatten(1, 2).add_(bias)
+            # max(r, t) is the rectified r - t up to a constant, which the mean takes away.
+            pooled = [
+                pool @ response.clamp(min=THRESHOLD),
+                pool @ response.clamp_(max=-THRESHOLD),
+            ]
+            f = torch.stack(pooled).unflatten(2, (GRID, GRID)).unflatten(4, (2, -1))
+            first, image = f[..., 0, :], f[..., 1, :].flip(3)
+            halves = torch.stack([first + image, first - image]) / 2**0.5
+            return halves.movedim(2, 0).flatten(2).cpu()
+
+        def batched(part: NDArray[np.uint8]) -> Tensor:
+            return torch.cat([features(p) for p in np.array_split(part, pieces.number)])
+
+        with torch.inference_mode():
+            for start in range(0, len(pictures), batch):
+                part = pictures[start : start + batch]
+                out[start : start + batch] = pieces.fitting(partial(batched, part), len(part))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -66,6 +67,13 @@ class Trial:
     parameters: tuple[tuple[str, Any], ...] = ()
     train_size: int | None = None
     device: Device = field(default_factory=Device)
+    sized: bool = False  # whether px is not the rung's own choice, but that of a variant
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data. `sized` stands there where it is true, so that outcomes which were published
+        before there was such a thing stay as they were written."""
+        plain = dataclasses.asdict(self)
+        return plain if self.sized else {k: v for k, v in plain.items() if k != "sized"}
 
     @property
     def seed(self) -> int:
@@ -77,6 +85,8 @@ class Trial:
     def row(self) -> str:
         """What all trials of one row of the board share, e.g. "convnet-epochs=20-cuda-bf16"."""
         parts = [self.rung, *(f"{k}={v}" for k, v in self.parameters)]
+        if self.sized:
+            parts.append(f"{self.px}px")
         if self.train_size is not None:
             parts.append(f"n={self.train_size}")
         if self.device.kind != "cpu":
@@ -117,18 +127,20 @@ def trials(
         if not baseline.applies_to(dataset):
             continue
         for variant in variants_of(variants, name, dataset.name):
-            px = picture_size(dataset, variant.px or baseline.px)
+            usual = None if baseline.needs == "nothing" else picture_size(dataset, baseline.px)
+            px = usual and picture_size(dataset, variant.px or baseline.px)
             plan += [
                 Trial(
                     dataset=dataset.name,
                     fingerprint=dataset.fingerprint,
                     split=split.name,
                     rung=name,
-                    px=None if baseline.needs == "nothing" else px,
+                    px=px,
                     seed_index=index,
                     parameters=tuple(sorted(variant.parameters.items())),
                     train_size=train_size,
                     device=device if baseline.gpu else Device(),
+                    sized=px != usual,
                 )
                 for split in dataset.splits
                 for index in range(1 if baseline.deterministic else seeds)

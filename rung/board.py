@@ -55,6 +55,7 @@ class Row:
     device: str = "cpu"
     precision: str = "fp32"
     px: int | None = None
+    sized: bool = False  # whether px tells it from another row of the rung
     train_size: int | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
 
@@ -71,6 +72,8 @@ class Row:
     def full_title(self) -> str:
         """With the settings that tell variants of a rung apart."""
         settings = [f"{k} {v}" for k, v in self.parameters.items()]
+        if self.sized:
+            settings.append(f"{self.px} px")
         if self.train_size is not None:
             settings.append(f"{self.train_size} rows")
         return self.title + (f" ({', '.join(settings)})" if settings else "")
@@ -368,6 +371,7 @@ def describe(group: Sequence[Outcome]) -> Row:
         device=trial.device.kind.partition(":")[0],
         precision=trial.device.precision,
         px=trial.px,
+        sized=trial.sized,
         train_size=trial.train_size,
         parameters=dict(trial.parameters),
     )

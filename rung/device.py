@@ -121,6 +121,7 @@ def peak_gpu_mib(device: str) -> float | None:
 
 
 def reset_peak(device: str) -> None:
+    """Starts the measure of peak GPU memory anew; nothing on a processor."""
     if device != "cpu":
         import torch
 

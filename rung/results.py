@@ -8,7 +8,6 @@ and a digest over all of it, so that a damaged file is noticed. Boards are made 
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from collections.abc import Iterable
@@ -64,7 +63,7 @@ def _table(group: list[Outcome]) -> pa.Table:
         "dataset": dataset,
         "trials": [
             {
-                "axes": dataclasses.asdict(o.trial),
+                "axes": o.trial.as_dict(),
                 "status": o.status,
                 "cost": o.cost,
                 "provenance": o.provenance,

@@ -1,4 +1,4 @@
-"""The one training loop of all nets: SGD with Nesterov momentum under a one-cycle schedule.
+"""The one training loop of all nets: SGD, for convolutions Muon, under a one-cycle schedule.
 
 It knows nothing of pictures or tables: a net, tensors on a device, a loss, and maybe a function
 that makes a batch (augmentation). There is no DataLoader, since small data fits on the device
@@ -11,6 +11,7 @@ import contextlib
 import functools
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +51,7 @@ def train(
     learning_rate: float,
     weight_decay: float,
     generator: torch.Generator,
+    convolution_rate: float | None = None,
     augment: Augment | None = None,
     momentum: float = 0.9,
     warm_up: float = 0.25,
@@ -64,22 +66,29 @@ def train(
     X: (n, ...) and y: (n, ...), on the device of `net` and `generator`. learning_rate: the
     peak, reached linearly after the share `warm_up` of all steps; from there it falls linearly to
     zero (Smith and Topin, 2018, arXiv:1708.07120). weight_decay: not for parameters of one
-    dimension (biases and norms; He et al., 2019, arXiv:1812.01187). precision: "fp32", or "bf16"
+    dimension (biases and norms; He et al., 2019, arXiv:1812.01187). convolution_rate: the peak for
+    the weights of convolutions, which Muon trains then instead. precision: "fp32", or "bf16"
     and "fp16" on a GPU; fp16 comes with loss scaling. longest_gradient: to which norm a longer one
     is cut (Pascanu et al., 2013, arXiv:1211.5063). Raises FloatingPointError if the loss
     becomes NaN or infinite.
     """
     device = str(X.device)
     parameters = [p for p in net.parameters() if p.requires_grad]
-    optimizer = torch.optim.SGD(
+    filters = [p for p in parameters if p.ndim == 4 and convolution_rate is not None]
+    others = [p for p in parameters if p.ndim != 4 or convolution_rate is None]
+    sgd = torch.optim.SGD(
         [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": [p for p in others if p.ndim > 1], "weight_decay": weight_decay},
+            {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
         ],
         lr=learning_rate,
         momentum=momentum,
         nesterov=True,
     )
+    optimizers: list[torch.optim.Optimizer] = [sgd]
+    if filters and convolution_rate is not None:
+        optimizers.append(Muon(filters, convolution_rate))
+    peaks = [(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
     batches = math.ceil(len(X) / batch_size)
     steps = epochs * batches
     scaler = torch.amp.GradScaler(X.device.type, enabled=precision == "fp16")
@@ -87,7 +96,7 @@ def train(
 
     def gradients(rows: Tensor, progress: float) -> Tensor:
         """Leaves the gradient of the batch's loss in the parameters."""
-        optimizer.zero_grad(set_to_none=True)
+        net.zero_grad(set_to_none=True)
         total = torch.zeros((), device=X.device)
         for piece in rows.tensor_split(pieces.number):
             batch = X[piece] if augment is None else augment(X[piece], generator, progress)
@@ -105,13 +114,15 @@ def train(
         # Parts of nearly equal size: no last batch of one row, which batch norm can't take.
         for i, rows in enumerate(order.tensor_split(batches)):
             progress = (epoch * batches + i) / steps
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate * one_cycle(progress + 1 / steps, warm_up)
+            for group, peak in peaks:
+                group["lr"] = peak * one_cycle(progress + 1 / steps, warm_up)
             total += pieces.fitting(functools.partial(gradients, rows, progress), len(rows))
             if longest_gradient < math.inf:
-                scaler.unscale_(optimizer)
+                for optimizer in optimizers:
+                    scaler.unscale_(optimizer)
                 nn.utils.clip_grad_norm_(parameters, longest_gradient)
-            scaler.step(optimizer)
+            for optimizer in optimizers:
+                scaler.step(optimizer)
             scaler.update()
         # Looked at once an epoch, as every look makes the processor wait for the GPU.
         if not math.isfinite(total.item()):
@@ -120,6 +131,48 @@ def train(
                 "lower the learning rate"
             )
     net.eval()
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose steps are made orthogonal: all directions of a weight learn at one speed.
+
+    Jordan et al., 2024, kellerjordan.github.io/posts/muon. For filters of any shape, (outputs, ...),
+    which a norm follows: each weight is kept at the Frobenius norm √outputs, which the norm makes
+    idle, so that the learning rate alone says how far a step turns it. (torch.optim.Muon takes
+    matrices only and works in bf16, which most processors have to emulate.)
+    """
+
+    def __init__(self, weights: list[nn.Parameter], lr: float, momentum: float = 0.8) -> None:
+        super().__init__(weights, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for weight in group["params"]:
+                state, slope = self.state[weight], weight.grad
+                if not state:
+                    state["momentum"] = torch.zeros_like(weight)
+                mean = state["momentum"].mul_(group["momentum"]).add_(slope)
+                step = orthogonal(slope.add(mean, alpha=group["momentum"]).flatten(1))
+                weight.mul_(len(weight) ** 0.5 / weight.norm())
+                weight.sub_(step.view(weight.shape), alpha=group["lr"])
+
+
+def orthogonal(matrix: Tensor, iterations: int = 3) -> Tensor:
+    """About the nearest matrix with orthonormal rows or columns: singular values near 1.
+
+    Newton and Schulz's iteration, a quintic with the coefficients of Jordan et al. (2024).
+    """
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    X = wide / wide.norm().clamp(min=1e-7)
+    # What X is multiplied with depends on A = XXᵀ alone, so all but two products are small ones.
+    A, factor = X @ X.T, torch.eye(len(X)).to(X)
+    for _ in range(iterations):
+        P = torch.addmm(A, A, A, beta=-4.7750, alpha=2.0315)
+        P.diagonal().add_(3.4445)
+        A, factor = P @ A @ P, P @ factor
+    X = factor @ X
+    return X if wide is matrix else X.T
 
 
 def one_cycle(progress: float, warm_up: float) -> float:

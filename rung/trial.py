@@ -70,7 +70,7 @@ class Outcome:
             if array is not None:
                 digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
         digest.update("\n".join(self.ids.tolist()).encode())
-        plain = (dataclasses.asdict(self.trial), self.dataset, self.status)
+        plain = (self.trial.as_dict(), self.dataset, self.status)
         # A round trip through JSON, so that tuples and lists are one.
         described = json.dumps([plain, self.cost, self.provenance], sort_keys=True, default=str)
         digest.update(described.encode())
@@ -137,7 +137,7 @@ def described(baseline: Baseline) -> dict[str, Any]:
 def key(trial: Trial, rung_hash: str) -> dict[str, Any]:
     """What identifies the work of a trial: if all of this is the same, so are the predictions."""
     return {
-        **dataclasses.asdict(trial),
+        **trial.as_dict(),
         "parameters": [list(p) for p in trial.parameters],
         "rung_hash": rung_hash,
         "engine": engine_hash(),
@@ -217,6 +217,7 @@ def run(trial: Trial, baseline: Baseline, dataset: Dataset, threads: int = 1) ->
         scaler = features.fitted(dataset, baseline.needs, seed)
         warm_up("cpu")
         reset_peak_memory()
+        devices.reset_peak(device.kind)
         if scaler is not None:
             Z: list[Any] = []
             fit_s = clocked(lambda: Z.append(scaler.fit_transform(X_train)), "cpu")

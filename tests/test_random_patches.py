@@ -40,39 +40,49 @@ def test_pictures_that_do_not_fit_into_memory_are_worked_on_in_pieces(monkeypatc
 
     X, y = stripes(60)
     whole = RandomPatchesClassifier(32, random_state=0).fit(X[:40], y[:40]).predict_proba(X[40:])
-    unfold = random_patches.unfold
+    conv2d = random_patches.conv2d
 
-    def small(pictures, side):
+    def small(pictures, filters, stride):
         if len(pictures) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return unfold(pictures, side)
+        return conv2d(pictures, filters, stride=stride)
 
-    monkeypatch.setattr(random_patches, "unfold", small)
-    with pytest.warns(UserWarning, match="out of GPU memory with batches of 2"):
+    monkeypatch.setattr(random_patches, "conv2d", small)
+    with pytest.warns(UserWarning, match="out of GPU memory with batches of 4"):
         model = RandomPatchesClassifier(32, random_state=0).fit(X[:40], y[:40])
     with pytest.warns(UserWarning, match="out of GPU memory"):
         np.testing.assert_allclose(model.predict_proba(X[40:]), whole, atol=1e-3)
 
 
-def test_mirror_images_are_learnt_where_classes_do_not_care():
-    X, y = stripes(120)
+@pytest.mark.parametrize("px", [16, 33, 66, 128])
+def test_mirror_images_are_learnt_where_classes_do_not_care(px):
+    X, y = stripes(120, px)
     model = RandomPatchesClassifier(32, random_state=0).fit(X[:40], y[:40])
     assert model.score(X[40:], y[40:]) > 0.95
     even, odd = np.split(model._features(X), 2, axis=1)
     image_even, image_odd = np.split(model._features(X[:, :, ::-1].copy()), 2, axis=1)
-    np.testing.assert_allclose(image_even, even, atol=1e-4)
-    np.testing.assert_allclose(image_odd, -odd, atol=1e-4)
-    assert np.abs(odd).max() > 0.01
+    near = 1e-4 if px < 64 else 5e-3  # where halved pictures are rounded to whole grey levels
+    np.testing.assert_allclose(image_even, even, atol=near)
+    np.testing.assert_allclose(image_odd, -odd, atol=near)
+    assert np.abs(odd).max() > 0.05
 
 
 @pytest.mark.parametrize(
-    ("shape", "patch"),
-    [((8, 8, 1), 3), ((28, 28, 1), 6), ((64, 64, 3), 6), ((2, 2, 1), 2), ((5, 9, 3), 3)],
+    ("shape", "patches"),
+    [
+        ((8, 8, 1), [3]),
+        ((28, 28, 1), [6]),
+        ((64, 80, 3), [6, 6]),
+        ((131, 128, 1), [6, 6, 6]),
+        ((2, 2, 1), [2]),
+        ((5, 9, 3), [3]),
+    ],
 )
-def test_any_size_and_twenty_pictures(shape, patch):
+def test_any_size_and_twenty_pictures(shape, patches):
     X = np.random.default_rng(0).integers(0, 256, (20, *shape), dtype=np.uint8)
     model = RandomPatchesClassifier(16, random_state=0).fit(X, np.arange(20) % 3)
-    assert model.patch_ == patch
+    assert [scale.filters.shape[2] for scale in model.scales_] == patches
+    assert model.n_patches_ == 16 // (2 * len(patches)) * 2 * len(patches)
     P = model.predict_proba(X)
     assert P.shape == (20, 3)
     np.testing.assert_allclose(P.sum(axis=1), 1)

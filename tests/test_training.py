@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rung.training import one_cycle, outputs, seeded, train
+from rung.training import Muon, one_cycle, orthogonal, outputs, seeded, train
 
 
 def data(n: int = 65) -> tuple[Tensor, Tensor]:
@@ -223,3 +223,42 @@ def test_cut_gradients_survive_what_diverges_without() -> None:
         fitted(**options)  # type: ignore[arg-type]
     net = fitted(**options | {"net": nn.Linear(3, 1), "longest_gradient": 0.1})  # type: ignore[arg-type]
     assert all(p.isfinite().all() for p in net.parameters())
+
+
+@pytest.mark.parametrize("shape", [(8, 40), (40, 8), (16, 16)])
+def test_orthogonal_keeps_the_directions_and_evens_out_the_lengths(shape: tuple[int, int]) -> None:
+    G = torch.randn(shape, generator=torch.Generator().manual_seed(0)).double()
+    U, _, V = torch.linalg.svd(G, full_matrices=False)
+    lengths = torch.linspace(1, 20, min(shape)).double()
+    G = U @ lengths.diag() @ V
+    found = U.T @ orthogonal(G, iterations=5) @ V.T  # diagonal where the directions are kept
+    assert (found - found.diagonal().diag()).abs().max() < 1e-9
+    assert 0.6 < found.diagonal().min() <= found.diagonal().max() < 1.3
+
+
+def test_orthogonal_takes_a_slope_of_zeros() -> None:
+    assert torch.equal(orthogonal(torch.zeros(3, 5)), torch.zeros(3, 5))
+
+
+def test_muon_turns_a_weight_of_constant_length_by_its_rate() -> None:
+    weight = nn.Parameter(torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0)))
+    optimizer = Muon([weight], lr=0.1)
+    for _ in range(3):
+        before = weight.detach().clone()
+        weight.grad = 1e6 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+        optimizer.step()
+        start = before * 2 / before.norm()  # the norm that it is brought back to: √4
+        assert 0.05 < (weight - start).norm() / start.norm() < 0.15  # whatever the slope's length
+
+
+def test_convolutions_are_trained_by_muon_and_the_rest_by_sgd() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Unflatten(1, (1, 1, 3)), nn.Conv2d(1, 8, (1, 3), bias=False), nn.BatchNorm2d(8)
+    )
+    net.extend([nn.ReLU(), nn.Flatten(), nn.Linear(8, 1)])
+    fitted(net=net, convolution_rate=0.05, epochs=40)
+    weight = next(net[1].parameters()).detach()
+    assert 7 < float(weight.square().sum()) < 9.5  # brought to the length √8, then a small step
+    X, y = data()
+    assert nn.MSELoss()(outputs(net, X), y) < 0.1 * y.var()
