@@ -23,7 +23,7 @@ from rung.training import Loss, outputs, seeded, train
 NEEDS = "the convnet needs"  # how the error for other input begins
 WEIGHT_DECAY = 5e-4
 LABEL_SMOOTHING = 0.1
-CONVOLUTION_RATE = 0.0125  # by which a step turns a weight, for each √row of a batch
+CONVOLUTION_RATE = 0.01  # by which a step turns a weight, for each √row of a batch
 FEWEST_STEPS, MOST_ROWS = 16, 256  # of an epoch and of a batch
 MOST_EPOCHS = 20
 BUDGET = 280e6  # pixels of all batches together: ten epochs of Imagenette at 64 px

@@ -26,11 +26,12 @@ NEEDS = "random patches need"  # how the error for other input begins
 PATCH = 6  # side of a patch; a quarter of the picture's side where that is less, but at least 3
 POSITIONS = 32  # about so many patches are looked at across a picture
 GRID = 3  # responses are averaged over a GRID × GRID grid
-THRESHOLD = 1.0  # responses nearer to 0 count as none
-CONTRAST = 50.0  # added to a patch's variance (pixels run from 0 to 255): flat patches stay flat
+THRESHOLD = 0.25  # cosines nearer to 0 count as none
+CONTRAST = 200.0  # added to a patch's variance (pixels run from 0 to 255): flat patches stay flat
 WHITENING = 0.1  # added to the eigenvalues of the patches' covariance
+SOFTENING = 10.0  # added to the squared length of a whitened patch: faint ones stay faint
 SAMPLE = 50_000  # patches that the whitening is estimated on
-MOST_VALUES = 400_000_000  # features of all training pictures together: 1.6 GB
+MOST_VALUES = 250_000_000  # features of all training pictures together: 1 GB
 
 
 def make(dataset: Dataset, seed: int, **parameters: Any) -> Any:
@@ -56,7 +57,7 @@ class _RandomPatches(BaseEstimator):  # type: ignore[misc]
 
     X: (n, height, width, channels) uint8. Pictures are seen at several scales: as they are, and
     halved as long as 32 pixels remain. n_patches: filters of all scales together, half of them
-    mirror images of the other half; fewer where the training features would not fit into 1.6 GB.
+    mirror images of the other half; fewer where the training features would not fit into 1 GB.
     The features come as (f + f')/√2 and (f − f')/√2, f' those of the mirrored picture, which the
     kernel ridge uses to learn from mirrored pictures too if its leave-one-out error gets less by it.
     After fit: kernel_ridge_, n_patches_, n_train_, scales_.
@@ -66,7 +67,7 @@ class _RandomPatches(BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        n_patches: int = 2_048,
+        n_patches: int = 1_024,
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
         precision: str = "fp32",
@@ -173,7 +174,10 @@ def halved(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @dataclass
 class _Scale:
-    """Filters for pictures of one size. filters: (n, channels, side, side), bias: (n,) float32."""
+    """Filters for pictures of one size, and after them those that whiten, one for each pixel.
+
+    filters: (n + side² · channels, channels, side, side), bias: (as many,), float32.
+    """
 
     filters: NDArray[np.float32]
     bias: NDArray[np.float32]
@@ -182,14 +186,16 @@ class _Scale:
     def learnt(
         cls, pictures: NDArray[np.uint8], pairs: int, random: np.random.RandomState
     ) -> _Scale:
-        """Whitening and the product with a whitened patch, in one filter; and its mirror image."""
+        """Whitening and the product with a whitened patch in one filter, and its mirror image."""
         n, height, width, channels = pictures.shape
         side = min(PATCH, max(3, min(height, width) // 4), height, width)
         picture = random.randint(n, size=SAMPLE)
         row = random.randint(height - side + 1, size=SAMPLE)[:, None] + np.arange(side)
         column = random.randint(width - side + 1, size=SAMPLE)[:, None] + np.arange(side)
         sample = pictures[picture[:, None, None], row[:, :, None], column[:, None, :]]
-        patches = torch.tensor(sample).double().permute(0, 3, 1, 2).flatten(1)
+        seen = torch.tensor(sample).double().permute(0, 3, 1, 2)
+        # With their mirror images, so that whitening commutes with mirroring.
+        patches = torch.cat([seen, seen.flip(3)]).flatten(1)
         centered = patches - patches.mean(1, keepdim=True)
         patches = centered / (centered.square().mean(1, keepdim=True) + CONTRAST).sqrt()
         mean = patches.mean(0)
@@ -197,17 +203,21 @@ class _Scale:
         whiten = vectors / (values.clamp(min=0) + WHITENING).sqrt() @ vectors.T
         chosen = (patches[:pairs] - mean) @ whiten
         filters = chosen / chosen.norm(dim=1, keepdim=True).clamp(min=1e-6) @ whiten
-        bias = -filters @ mean
-        # The response to a patch less its mean, so that the convolution need not subtract it.
-        filters = (filters - filters.mean(1, keepdim=True)).unflatten(1, (channels, side, side))
-        both = torch.cat([filters, filters.flip(3)])
-        return cls(both.float().numpy(), bias.repeat(2).float().numpy())
+
+        def as_pictures(rows: Tensor) -> Tensor:
+            # Responses to a patch less its mean, so that the convolution need not subtract it.
+            return (rows - rows.mean(1, keepdim=True)).unflatten(1, (channels, side, side))
+
+        first, last = as_pictures(filters), as_pictures(whiten)
+        bias = torch.cat([(-filters @ mean).repeat(2), -whiten @ mean])
+        both = torch.cat([first, first.flip(3), last])
+        return cls(both.float().numpy(), bias.float().numpy())
 
     def features(
         self, pictures: NDArray[np.uint8], out: NDArray[np.float32], device: str, precision: str
     ) -> None:
         """Fills out, (n, 2, n_filters · GRID²): the even half and the odd one."""
-        side = self.filters.shape[-1]
+        side, pixels = self.filters.shape[-1], math.prod(self.filters.shape[1:])
         stride = max(1, min(pictures.shape[1:3]) // POSITIONS)
         filters = torch.tensor(self.filters, device=device).to(memory_format=torch.channels_last)
         bias = torch.tensor(self.bias, device=device)
@@ -230,12 +240,17 @@ class _Scale:
             with autocast(device, precision):
                 response = conv2d(x, filters, stride=stride)
             response = response.float().div_(deviation).permute(0, 2, 3, 1).flatten(1, 2).add_(bias)
-            # max(r, t) is the rectified r - t up to a constant, which the mean takes away.
-            pooled = [
-                pool @ response.clamp(min=THRESHOLD),
-                pool @ response.clamp_(max=-THRESHOLD),
-            ]
-            f = torch.stack(pooled).unflatten(2, (GRID, GRID)).unflatten(4, (2, -1))
+            response, white = response[..., :-pixels], response[..., -pixels:]
+            cosine = response / (white.square().sum(-1, keepdim=True) + SOFTENING).sqrt()
+            alike = pool @ (cosine - THRESHOLD).clamp_(min=0)
+            unlike = pool @ cosine.neg_().sub_(THRESHOLD).clamp_(min=0)
+            # The square root, lest what stands everywhere in a picture decides distances.
+            f = (
+                torch.stack([alike, unlike])
+                .sqrt_()
+                .unflatten(2, (GRID, GRID))
+                .unflatten(4, (2, -1))
+            )
             first, image = f[..., 0, :], f[..., 1, :].flip(3)
             halves = torch.stack([first + image, first - image]) / 2**0.5
             return halves.movedim(2, 0).flatten(2).cpu()

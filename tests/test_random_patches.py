@@ -58,13 +58,13 @@ def test_pictures_that_do_not_fit_into_memory_are_worked_on_in_pieces(monkeypatc
 def test_mirror_images_are_learnt_where_classes_do_not_care(px):
     X, y = stripes(120, px)
     model = RandomPatchesClassifier(32, random_state=0).fit(X[:40], y[:40])
-    assert model.score(X[40:], y[40:]) > 0.95
+    assert model.score(X[40:], y[40:]) > 0.9
     even, odd = np.split(model._features(X), 2, axis=1)
     image_even, image_odd = np.split(model._features(X[:, :, ::-1].copy()), 2, axis=1)
     near = 1e-4 if px < 64 else 5e-3  # where halved pictures are rounded to whole grey levels
     np.testing.assert_allclose(image_even, even, atol=near)
     np.testing.assert_allclose(image_odd, -odd, atol=near)
-    assert np.abs(odd).max() > 0.05
+    assert np.abs(odd).max() > 0.05 * even.max()
 
 
 @pytest.mark.parametrize(
