@@ -12,12 +12,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, relu
+from torch.nn.functional import relu
 
 from rung.baseline import Baseline
 from rung.dataset import Dataset
 from rung.errors import RungError
-from rung.features import checked_pictures
+from rung.features import checked_pictures, resized
 from rung.training import Loss, outputs, seeded, train
 
 NEEDS = "the convnet needs"  # how the error for other input begins
@@ -135,12 +135,12 @@ def augmented(pictures: Tensor, generator: torch.Generator, progress: float, fli
     if flip:
         flipped = torch.rand(n, 1, generator=generator, device=device) < 0.5
         columns = torch.where(flipped, columns.flip(1), columns)
-    each = torch.arange(n, device=device)
-    out = pictures[each[:, None, None], rows[:, :, None], columns[:, None, :]]
+    each = torch.arange(n, device=device)[:, None]
+    height, width, channels = pictures.shape[1:]
+    pixel = (each * height + rows)[:, :, None] * width + columns[:, None, :]
+    out = pictures.reshape(-1, channels).index_select(0, pixel.flatten()).view(pictures.shape)
     share = side_share(min(sides), progress)
-    if share == 1:
-        return out
-    return resized(out.float(), [min(side, round(side * share / 8) * 8) for side in sides])
+    return resized(out, [min(side, round(side * share / 8) * 8) for side in sides])
 
 
 def side_share(side: int, progress: float) -> float:
@@ -152,12 +152,6 @@ def default_epochs(n: int, sides: list[int]) -> int:
     """Epochs that BUDGET pays for, 1 to MOST_EPOCHS."""
     seen = np.mean([side_share(min(sides), t) ** 2 for t in np.linspace(0, 1, 101)])
     return int(np.clip(BUDGET // (n * np.prod(sides) * seen), 1, MOST_EPOCHS))
-
-
-def resized(pictures: Tensor, sides: list[int]) -> Tensor:
-    """Pictures (n, height, width, channels) float, resized with antialiasing."""
-    images = interpolate(pictures.permute(0, 3, 1, 2), sides, mode="bilinear", antialias=True)
-    return images.permute(0, 2, 3, 1)
 
 
 class _Convnet(BaseEstimator):  # type: ignore[misc]
@@ -236,9 +230,7 @@ class _Convnet(BaseEstimator):  # type: ignore[misc]
     def _tensor(self, pictures: NDArray[np.uint8]) -> Tensor:
         """The pictures on the device, uint8, shrunk if need be."""
         data = torch.tensor(pictures, device=self.device)
-        if list(data.shape[1:3]) == self.sides_:
-            return data
-        return torch.cat([resized(x.float(), self.sides_).round().byte() for x in data.split(512)])
+        return torch.cat([resized(x, self.sides_) for x in data.split(512)])
 
 
 class ConvnetClassifier(ClassifierMixin, _Convnet):  # type: ignore[misc]

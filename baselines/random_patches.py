@@ -14,12 +14,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, interpolate
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d
 
 from rung.baseline import Baseline
 from rung.dataset import Dataset
 from rung.device import Pieces, autocast
-from rung.features import checked_pictures
+from rung.features import checked_pictures, resized
 from rung.kernels import KernelRidgeClassifier, KernelRidgeRegressor
 
 NEEDS = "random patches need"  # how the error for other input begins
@@ -157,19 +157,9 @@ def scales(pictures: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     """The pictures as they are, and halved as long as POSITIONS pixels remain on a side."""
     found = [pictures]
     while min(found[-1].shape[1:3]) >= 2 * POSITIONS:
-        found.append(halved(found[-1]))
+        height, width = found[-1].shape[1:3]
+        found.append(resized(torch.tensor(found[-1]), (height // 2, width // 2)).numpy())
     return found
-
-
-def halved(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Resized with antialiasing, some at a time to bound the memory."""
-    n, height, width, channels = pictures.shape
-    out = np.empty((n, height // 2, width // 2, channels), np.uint8)
-    for at in range(0, n, 512):
-        x = torch.tensor(pictures[at : at + 512]).permute(0, 3, 1, 2).float()
-        small = interpolate(x, out.shape[1:3], mode="bilinear", antialias=True)
-        out[at : at + 512] = small.round().permute(0, 2, 3, 1).numpy()
-    return out
 
 
 @dataclass
@@ -206,7 +196,8 @@ class _Scale:
 
         def as_pictures(rows: Tensor) -> Tensor:
             # Responses to a patch less its mean, so that the convolution need not subtract it.
-            return (rows - rows.mean(1, keepdim=True)).unflatten(1, (channels, side, side))
+            centred: Tensor = rows - rows.mean(1, keepdim=True)
+            return centred.view(-1, channels, side, side)
 
         first, last = as_pictures(filters), as_pictures(whiten)
         bias = torch.cat([(-filters @ mean).repeat(2), -whiten @ mean])

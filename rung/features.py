@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,9 @@ from rung import home
 from rung.baseline import Needs
 from rung.dataset import Dataset, Pictures, is_frame
 from rung.errors import RungError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def pixels(dataset: Dataset, px: int) -> NDArray[np.uint8]:
@@ -71,6 +75,18 @@ def checked_pictures(
             f"pictures of shape {pictures.shape[1:]}, but trained on {shape}; resize them"
         )
     return pictures
+
+
+def resized(pictures: Tensor, sides: Sequence[int]) -> Tensor:
+    """Pictures (n, height, width, channels) uint8, resized with antialiasing."""
+    from torch.nn.functional import interpolate
+
+    if pictures.shape[1:3] == tuple(sides):
+        return pictures
+    # A processor has a fast way for bytes, a GPU has only one for numbers.
+    x = pictures if pictures.device.type == "cpu" else pictures.float()
+    x = interpolate(x.permute(0, 3, 1, 2), list(sides), mode="bilinear", antialias=True)
+    return x.permute(0, 2, 3, 1).round().to(pictures.dtype)
 
 
 def _shrink(array: NDArray[np.uint8], px: int) -> NDArray[np.uint8]:

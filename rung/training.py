@@ -153,9 +153,10 @@ class Muon(torch.optim.Optimizer):
                 if not state:
                     state["momentum"] = torch.zeros_like(weight)
                 mean = state["momentum"].mul_(group["momentum"]).add_(slope)
-                step = orthogonal(slope.add(mean, alpha=group["momentum"]).flatten(1))
+                ahead = slope.add(mean, alpha=group["momentum"])  # Nesterov's
+                step = orthogonal(ahead.flatten(1)).reshape(weight.shape)
                 weight.mul_(len(weight) ** 0.5 / weight.norm())
-                weight.sub_(step.view(weight.shape), alpha=group["lr"])
+                weight.sub_(step, alpha=group["lr"])
 
 
 def orthogonal(matrix: Tensor, iterations: int = 3) -> Tensor:
@@ -163,16 +164,17 @@ def orthogonal(matrix: Tensor, iterations: int = 3) -> Tensor:
 
     Newton and Schulz's iteration, a quintic with the coefficients of Jordan et al. (2024).
     """
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    X = wide / wide.norm().clamp(min=1e-7)
-    # What X is multiplied with depends on A = XXᵀ alone, so all but two products are small ones.
-    A, factor = X @ X.T, torch.eye(len(X)).to(X)
+    X = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    # What X is multiplied with depends on XXᵀ alone, so all but two products are small ones.
+    length = X.norm().clamp(min=1e-7)
+    A = X @ X.T / length.square()
+    factor = torch.eye(len(A)).to(A) / length
     for _ in range(iterations):
         P = torch.addmm(A, A, A, beta=-4.7750, alpha=2.0315)
         P.diagonal().add_(3.4445)
         A, factor = P @ A @ P, P @ factor
-    X = factor @ X
-    return X if wide is matrix else X.T
+    product: Tensor = factor @ X
+    return product if X is matrix else product.T
 
 
 def one_cycle(progress: float, warm_up: float) -> float:
