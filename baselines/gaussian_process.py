@@ -128,6 +128,7 @@ class _Posterior:
             self.factor, self.inner = factor, [torch.eye(len(h)).to(K) for h in targets.hits]
         else:
             torch.cholesky_inverse(factor, out=K.mT)  # whose strides it can do without a copy
+            del factor
             self.inverse, self.inner = K, []
             for h in targets.hits:
                 M = K[h[:, None], h].mul_(-drop)

@@ -8,7 +8,8 @@ is Nyström's (Williams and Seeger, 2001), which fits all rows too, with functio
 spanned by the kernel at some of them, the landmarks.
 
 Kernel matrices are made in blocks. An exact solution holds at most `MATRICES` of (n, n) at once,
-in float32 above 3,000 rows: 1.1 GB for 9,469 rows, 43 GB for 60,000.
+above 3,000 rows in float32 (1.1 GB for 9,469 rows, 43 GB for 60,000), unless its condition asks
+for float64.
 """
 
 from __future__ import annotations
@@ -103,7 +104,8 @@ class _KernelRidge(BaseEstimator):  # type: ignore[misc]
             return drawn[rows], left_out
         self.n_train_ = len(X)
         self.center_ = X.mean(axis=0, dtype=np.float64)
-        self.center_[len(self.center_) - self.n_odd :] = 0  # it is its own mirror image
+        # Which is to be its own mirror image.
+        self.center_[len(self.center_) - self.n_odd :] = 0
         if self.picture:
             grid = self.center_.reshape(self.picture)
             self.center_ = (grid + grid[:, ::-1]).ravel() / 2
@@ -461,7 +463,8 @@ def cholesky_in_place(G: Tensor) -> Tensor:
 
     Raises LinAlgError if G is not positive definite.
     """
-    factor: Tensor = torch.linalg.cholesky(G.mT, out=G.mT)
+    columns = G.mT  # LAPACK's order
+    factor: Tensor = torch.linalg.cholesky(columns, out=columns)
     return factor
 
 
