@@ -342,6 +342,12 @@ class _GaussianProcess(BaseEstimator):  # type: ignore[misc]
 
     def _condition(self, X: Tensor, targets: _Targets, kernel: _Kernel) -> Self:
         self.n_train_, self.X_fit_, self.kernel_ = len(X), X, kernel.to(X)
+        self.chosen_ = {
+            "smoothness": str(kernel.nu),
+            "mirrored": kernel.picture is not None,
+            "outputscale": float(kernel.outputscale),
+            "lengthscale": kernel.lengthscale.tolist(),
+        }
         self.posterior_ = _Posterior(self.kernel_(X, X), targets)
         return self
 

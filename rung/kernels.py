@@ -66,6 +66,7 @@ class _KernelRidge(BaseEstimator):  # type: ignore[misc]
     picture: (height, width, channels) of pictures that the features are; then the mirror image is
     the picture's, and n_odd must be 0.
     precision: accepted and ignored; factorisations are always float32 or float64, without TF32.
+    After fit: chosen_, all that was chosen, with the number of landmarks (None: exact).
     """
 
     def __init__(
@@ -115,6 +116,13 @@ class _KernelRidge(BaseEstimator):  # type: ignore[misc]
             solution = self._solve(X, Y) if exact else None
             rows, left_out = solution or self._solve_nystrom(X, Y, order)
         self.loo_score_ = -float(np.sum((left_out - Y[rows]) ** 2, axis=1).mean())
+        self.chosen_ = {
+            "kernel": self.kernel_,
+            "bandwidth": self.bandwidth_,
+            "penalty": self.penalty_,
+            "mirrored": self.mirrored_,
+            "landmarks": None if solution else len(self.X_fit_),
+        }
         return rows, left_out
 
     def _most_exact(self, itemsize: int) -> int:

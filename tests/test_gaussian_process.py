@@ -282,7 +282,7 @@ def test_learns_from_mirrored_pictures_where_that_makes_the_labels_likelier():
     given = {"picture": (2, 4, 3), "random_state": 0}
     model = GaussianProcessClassifier(**given).fit(X[:120], y[:120])
     plain = GaussianProcessClassifier(random_state=0).fit(X[:120], y[:120])
-    assert model.kernel_.picture
+    assert model.chosen_["mirrored"]
     assert model.posterior_.log_evidence > plain.posterior_.log_evidence
     odd = (X[:, 0] > 0).astype(int)
     assert GaussianProcessClassifier(**given).fit(X[:120], odd[:120]).kernel_.picture is None

@@ -222,7 +222,8 @@ def test_what_float32_cannot_solve_is_solved_in_float64(monkeypatch):
     assert model.dual_coef_.dtype == np.float64
     # And by Nyström's method where float64 takes more memory than there is.
     monkeypatch.setattr(kernels, "most_rows", lambda device, size: 500 if size == 12 else 100)
-    assert len(model.set_params(n_landmarks=150).fit(X, y).X_fit_) == 150
+    assert model.chosen_["landmarks"] is None
+    assert model.set_params(n_landmarks=150).fit(X, y).chosen_["landmarks"] == 150
 
 
 def test_on_a_gpu_its_memory_sets_the_limit(monkeypatch):
