@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import importlib.util
 import pickle
 import sys
@@ -59,9 +60,18 @@ def split(loader):
     return scaler.transform(Xtr), scaler.transform(Xte), ytr, yte
 
 
+def matern(nu, features):
+    """GPyTorch's kernel with a lengthscale a feature."""
+    kind = RBFKernel if nu == np.inf else functools.partial(MaternKernel, nu)
+    return kind(ard_num_dims=features).double()
+
+
 def reference(model, X, y, likelihood):
     """The log marginal likelihood and a function that gives means and variances."""
-    kernel, posterior = model.kernel_, model.posterior_
+    base, posterior = matern(model.kernel_.nu, X.shape[1]), model.posterior_
+    base.lengthscale = model.kernel_.lengthscale
+    kernel = ScaleKernel(base).double()
+    kernel.outputscale = model.kernel_.outputscale
     batch = X.expand(*y.shape[:-1], *X.shape)
     process = Reference(batch, y, likelihood, kernel, posterior.constant.reshape(y.shape[:-1]))
     process = process.double()
@@ -192,7 +202,7 @@ def test_a_lengthscale_a_feature_finds_the_one_that_counts():
     X = rng.normal(size=(300, 6))
     y = 1e4 + 50 * np.sin(3 * X[:, 2]) + rng.normal(size=300)
     model = GaussianProcessRegressor(random_state=0).fit(X[:200], y[:200])
-    lengthscales = model.kernel_.base_kernel.lengthscale.detach().numpy()[0]
+    lengthscales = model.kernel_.lengthscale
     assert lengthscales.argmin() == 2
     mean, std = model.predict(X[200:], return_std=True)
     assert np.sqrt(np.mean((mean - y[200:]) ** 2)) < 5  # with one lengthscale it is about 30
@@ -261,6 +271,38 @@ def test_an_indefinite_matrix_gets_jitter():
     torch.testing.assert_close(factor @ factor.T, torch.ones(50, 50), atol=5e-5, rtol=0)
     with pytest.raises(RungError, match="not positive definite"):
         gp._cholesky(-torch.eye(3))
+
+
+def test_learns_from_mirrored_pictures_where_that_makes_the_labels_likelier():
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(300, 24))
+    grid = X.reshape(-1, 2, 4, 3)
+    mirrored = grid[:, :, ::-1].reshape(X.shape)
+    y = (np.abs(grid[:, 0, 0, 0] + grid[:, 0, -1, 0]) > 1).astype(int)
+    given = {"picture": (2, 4, 3), "random_state": 0}
+    model = GaussianProcessClassifier(**given).fit(X[:120], y[:120])
+    plain = GaussianProcessClassifier(random_state=0).fit(X[:120], y[:120])
+    assert model.chosen_["mirrored"]
+    assert model.posterior_.log_evidence > plain.posterior_.log_evidence
+    odd = (X[:, 0] > 0).astype(int)
+    assert GaussianProcessClassifier(**given).fit(X[:120], odd[:120]).kernel_.picture is None
+    # The kernel is the average, and its variances are those of the rows themselves.
+    Z, image = (torch.as_tensor(part[:40]) for part in (X, mirrored))
+    base = matern(model.kernel_.nu, 24)
+    base.lengthscale = model.kernel_.lengthscale
+    average = model.kernel_.outputscale * (base(Z) + base(Z, image)).to_dense().detach() / 2
+    torch.testing.assert_close(model.kernel_(Z, Z), average)
+    torch.testing.assert_close(model.kernel_(Z, Z.clone()), average)
+    torch.testing.assert_close(model.kernel_.variance(Z), average.diagonal())
+
+
+def test_on_a_gpu_its_memory_sets_the_limit(monkeypatch):
+    assert GaussianProcessClassifier()._most_rows(1_000, 4) == 12_000
+    monkeypatch.setattr(gp, "most_rows", lambda device, size: 120_000 // size)
+    gpu = GaussianProcessClassifier(device="cuda")
+    assert gpu._most_rows(gp.MANY, 4) == 10_000
+    assert gpu._most_rows(gp.MANY, 8) == 5_000
+    assert gpu._most_rows(4 * gp.MANY, 4) == 5_000
 
 
 @pytest.mark.parametrize("make", [GaussianProcessClassifier, GaussianProcessRegressor])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import pickle
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from rung import kernels
+from rung import Dataset, kernels
 from rung.kernels import KernelRidgeClassifier, KernelRidgeRegressor
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -156,6 +157,84 @@ def test_learns_from_mirror_images_where_that_helps_and_only_there():
     np.testing.assert_allclose(model.predict(image), model.predict(X), atol=1e-6)
     assert model.score(X[150:], symmetric[150:]) > plain.score(X[150:], symmetric[150:]) + 0.05
     assert not KernelRidgeRegressor(n_odd=2, random_state=0).fit(X[:150], odd[:150]).mirrored_
+
+
+@pytest.mark.parametrize("width", [4, 5])
+def test_learns_from_mirrored_pictures(width):
+    random = np.random.default_rng(0)
+    X = random.normal(size=(300, 3 * width * 2))
+    grid = X.reshape(-1, 3, width, 2)
+    y = np.sin(grid[:, 1, 0, 0]) + np.sin(grid[:, 1, -1, 0])
+    plain = KernelRidgeRegressor(random_state=0).fit(X[:150], y[:150])
+    model = KernelRidgeRegressor(picture=(3, width, 2), random_state=0).fit(X[:150], y[:150])
+    assert model.mirrored_
+    mirrored = grid[:, :, ::-1].reshape(X.shape)
+    np.testing.assert_allclose(model.predict(mirrored), model.predict(X), atol=1e-6)
+    assert model.score(X[150:], y[150:]) > plain.score(X[150:], y[150:])
+    # It is the kernel averaged over pictures and their mirror images.
+    K = (kernel(X[:150], X[:150], model) + kernel(X[:150], mirrored[:150], model)) / 2
+    target = (y[:150] - y[:150].mean()) / y[:150].std()
+    dual = np.linalg.solve(K + model.penalty_ * np.eye(150), target)
+    np.testing.assert_allclose(model.dual_coef_[:, 0], dual, rtol=1e-6)
+
+
+def test_square_pictures_are_recognised():
+    random = np.random.default_rng(0)
+    y = np.arange(12) % 2
+    pictures = {c: random.integers(0, 256, (12, 5, 5, c)).astype(np.uint8) for c in (1, 3)}
+    for channels, X in pictures.items():
+        data = Dataset.from_arrays(X, y)
+        flat = dataclasses.replace(data, X=X.reshape(12, -1) / 255)
+        assert kernels.picture_shape(flat) == (5, 5, channels)
+    oblong = dataclasses.replace(data, X=np.zeros((12, 5 * 6 * 3)))
+    assert kernels.picture_shape(oblong) is None
+    assert kernels.picture_shape(Dataset.from_arrays(random.normal(size=(12, 25)), y)) is None
+
+
+def single(monkeypatch):
+    """Everything in float32, in small blocks."""
+    monkeypatch.setattr(kernels, "FLOAT64_ROWS", 0)
+    monkeypatch.setattr(kernels, "FLOAT64_FEATURES", 0)
+    monkeypatch.setattr(kernels, "BLOCK", 64)
+
+
+def test_a_badly_conditioned_float32_solution_is_refined(monkeypatch):
+    X, y = wave(400, noise=0)
+    new, _ = wave(100, seed=5)
+    model = KernelRidgeRegressor("laplacian", random_state=0)
+    wanted = model.fit(X, y).predict(new)
+    assert model.penalty_ < kernels.REFINED_PENALTY
+    single(monkeypatch)
+    refined = np.abs(model.fit(X, y).predict(new) - wanted).max()
+    assert refined < 1e-6
+    monkeypatch.setattr(kernels, "REFINED_PENALTY", 0)
+    assert np.abs(model.fit(X, y).predict(new) - wanted).max() > 10 * refined
+
+
+def test_what_float32_cannot_solve_is_solved_in_float64(monkeypatch):
+    X, y = wave(400, noise=0)
+    model = KernelRidgeRegressor("rbf", random_state=0)
+    wanted = model.fit(X, y).predict(X)
+    single(monkeypatch)
+    with pytest.raises(torch.linalg.LinAlgError):
+        model._solve_in(torch.float32, X, y[:, None] - y.mean())
+    np.testing.assert_allclose(model.fit(X, y).predict(X), wanted, rtol=1e-6)
+    assert model.dual_coef_.dtype == np.float64
+    # And by Nyström's method where float64 takes more memory than there is.
+    monkeypatch.setattr(kernels, "most_rows", lambda device, size: 500 if size == 12 else 100)
+    assert model.chosen_["landmarks"] is None
+    assert model.set_params(n_landmarks=150).fit(X, y).chosen_["landmarks"] == 150
+
+
+def test_on_a_gpu_its_memory_sets_the_limit(monkeypatch):
+    assert kernels.most_rows("cpu", 12) is None
+    assert KernelRidgeRegressor()._most_exact(4) == 10_000
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (48 * 10**9, 80 * 10**9))
+    gpu = KernelRidgeRegressor(device="cuda:0")
+    assert gpu._most_exact(4) == 60_000  # three matrices of 14.4 GB, and a tenth left
+    assert gpu._most_exact(8) == 42_426
+    assert gpu.set_params(max_exact=7)._most_exact(8) == 7
 
 
 def test_duplicates_get_the_same_answer_in_float32():
