@@ -138,8 +138,8 @@ def kernel_ridge(full: bool) -> Iterator[Pair | LeftOut]:
         variant = Variant("kernel_ridge", parameters={"kernel": "rbf"})
         rungs = [("kernel_ridge", suite.baseline("kernel_ridge"))]
         (plan,) = trials(dataset, rungs, seeds=1, variants=[variant])
-        with apart(dataset, "kernel_ridge", os.cpu_count() or 1) as run:
-            outcome = run(plan)
+        with apart(os.cpu_count() or 1) as run:
+            outcome = run(plan, dataset)
         return [right(outcome.label, outcome.target), outcome.cost["peak_mib"]]
 
     yield against(SOME)
@@ -225,19 +225,22 @@ def lazypredict(full: bool) -> Iterator[Pair | LeftOut]:
         yield against(name, *said)
 
 
+ANSWERS, RESAMPLES = 10_000, 9_999  # SciPy's default
+
+
 def intervals(full: bool) -> Iterator[Pair]:
     """The score is the same: the mean that the interval holds."""
     from scipy.stats import bootstrap
 
-    values = (np.random.default_rng(0).random(10_000) < 0.9).astype(float)
+    values = (np.random.default_rng(0).random(ANSWERS) < 0.9).astype(float)
 
     def theirs() -> list[float]:
-        found = bootstrap((values,), np.mean, n_resamples=9_999, rng=np.random.default_rng(0))
+        found = bootstrap((values,), np.mean, n_resamples=RESAMPLES, rng=np.random.default_rng(0))
         assert found.confidence_interval.low < values.mean() < found.confidence_interval.high
         return [float(values.mean())]
 
     yield Pair(
-        "Interval of 10,000 answers: SciPy's BCa bootstrap, 9,999 resamples",
+        f"Interval of {ANSWERS:,} answers: SciPy's BCa bootstrap, {RESAMPLES:,} resamples",
         lambda: [rung.intervals.score_interval(values).estimate],
         theirs,
         1 / 10,

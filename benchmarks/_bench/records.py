@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-SHORTEST = 0.01  # seconds; what is over sooner has no exponent
+SHORTEST = 0.05  # seconds; what is over sooner has no exponent
 LEAST_GROWTH = 8.0  # MiB; what grows by less from one size to the next, likewise
 
 
@@ -101,8 +101,8 @@ class Score:
         return [] if bound is None else [Promise(self.name, self.ours, bound, self.sign > 0)]
 
     def __str__(self) -> str:
-        theirs = "" if self.theirs is None else f" ({number(self.theirs)})"
-        return f"{self.name} {number(self.ours)}{theirs}"
+        theirs = "" if self.theirs is None else f" ({self.theirs:.5g})"
+        return f"{self.name} {self.ours:.5g}{theirs}"
 
 
 @dataclass(frozen=True)
@@ -172,9 +172,15 @@ class Exponent:
         return spread(self.fitted, self.steps)
 
 
-def exponent(n: Sequence[float], values: Sequence[float]) -> Exponent:
-    """By least squares in logarithms. n, values: positive, three or more."""
-    x, y = np.log(n), np.log(values)
+def exponent(
+    n: Sequence[float], values: Sequence[float], least: float, fewest: int
+) -> Exponent | None:
+    """By least squares in logarithms, of the values that can be measured: those of `least` or more.
+    None where there are fewer than `fewest` of them."""
+    found = [(a, b) for a, b in zip(n, values, strict=True) if b >= least]
+    if len(found) < fewest:
+        return None
+    x, y = np.log(found).T
     return Exponent(float(np.polyfit(x, y, 1)[0]), (np.diff(y) / np.diff(x)).tolist())
 
 
@@ -190,17 +196,15 @@ class Growth(Record):
 
     @property
     def time(self) -> Exponent | None:
-        """Of the median seconds; None where two sizes or more take less than can be measured."""
-        found = list(zip(self.rows, map(statistics.median, self.fit_s), strict=True))
-        long = [(n, s) for n, s in found if s >= SHORTEST]
-        return exponent(*zip(*long, strict=True)) if len(long) >= len(found) - 1 else None
+        """Of the median seconds."""
+        return exponent(self.rows, list(map(statistics.median, self.fit_s)), SHORTEST, 3)
 
     @property
     def memory(self) -> Exponent | None:
         """Of what memory grows by from one size to the next: a + b · n^p grows by a power of n with
-        the same p, whatever the interpreter and the libraries hold. None where it hardly grows."""
+        the same p, whatever the interpreter and the libraries hold."""
         grown = np.diff([statistics.median(turns) for turns in self.peak_mib])
-        return exponent(self.rows[:-1], grown.tolist()) if grown.min() >= LEAST_GROWTH else None
+        return exponent(self.rows[:-1], grown.tolist(), LEAST_GROWTH, 2)
 
     @property
     def cells(self) -> dict[str, str]:
@@ -317,12 +321,8 @@ def bounded(what: str, found: float, bound: float | None) -> list[Promise]:
 
 
 def number(value: float) -> str:
-    """Three digits, four below one, and no exponents."""
-    return (
-        f"{value:,.0f}"
-        if abs(value) >= 1000
-        else f"{value:.4g}" if abs(value) < 1 else f"{value:.3g}"
-    )
+    """Three digits, or all before the point."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def seconds(turns: Sequence[float]) -> str:

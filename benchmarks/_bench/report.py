@@ -11,7 +11,7 @@ from typing import Any
 
 from rung.errors import RungError
 
-from .records import KINDS, LeftOut, Measure, Record
+from .records import KINDS, LEAST_GROWTH, SHORTEST, LeftOut, Measure, Record
 
 SCHEMA = 1  # of the file; raised whenever what stands in it changes its meaning
 # How much more is noise, beyond all turns of before; a single turn says little of its own noise.
@@ -103,34 +103,31 @@ def above(now: Measure, old: Measure) -> bool:
 
 
 TITLES = {
-    "pairs": (
-        "Ours, and instead",
-        "The same data, in turns, in one run, on all cores. A ratio of 0.1 is ten times as fast; in "
-        "brackets its range over the turns, where there are several. Beside each time stands a score, "
-        "with that of what one would do instead in brackets: ours no worse, by more than can be seen "
-        "on so many examples. A ladder is the whole run, the start of its processes included, "
-        "without auto-sklearn; its score, as that of LazyClassifier and LazyRegressor, is of the model "
-        "that turns out best on the test part, which flatters whoever has more models.",
-    ),
-    "scaling": (
-        "As rows are added",
-        "Each rung at n, 2n, 4n and 8n training rows, on one thread, each fit in a process of its "
-        "own; medians of up to three fits. p of n^p: fitted by least squares in logarithms, and in "
-        "brackets the range from one size to the next. Peak memory includes the interpreter and "
-        "libraries, so its exponent is that of what it grows by from one size to the next, in which "
-        "they drop out; –: too quick to time, or less than 8 MiB more at some step.",
-    ),
-    "pipeline": (
-        "Pictures on their way",
-        "First: from the archive (which the system has in memory), in a home where nothing is "
-        "prepared; again: a new process finds it prepared. Into the net: the convnet's training loop "
-        "beside the same loop given the same batches ready made, which leaves forward, backward "
-        "and step; the difference is what the net waits for indexing and augmentation.",
-    ),
-    "isolation": (
-        "A process for each trial",
-        "A trivial trial in this process and in one of its own, in turns (medians).",
-    ),
+    "pairs": """## Ours, and instead
+
+The same data, in turns, in one run. A ratio of 0.1 is ten times as fast; in brackets its range over
+the turns, where there are several. Beside each time stands a score, in brackets that of what one
+would do instead: ours is no worse, by more than can be seen on so many examples. A ladder is the
+whole run of `quick` on the table with one seed, the start of its processes included, without
+auto-sklearn, whose time is a budget; its score, as that of LazyClassifier and LazyRegressor, is of
+the model that turns out best on the test part, which is kind to whoever has more models.""",
+    "scaling": f"""## As rows are added
+
+Each rung at n, 2n, 4n and 8n training rows on one thread, each fit in a process of its own; medians
+of up to three fits. The exponent is p of n^p, fitted by least squares in logarithms; in brackets its
+range from one size to the next. Peak memory includes the interpreter and the libraries, so its
+exponent is of what it grows by from one size to the next, in which they drop out. Sizes that take
+less than {SHORTEST} s and steps of less than {LEAST_GROWTH:.0f} MiB are not fitted; –: too few are left.""",
+    "pipeline": """## Pictures on their way
+
+First: from the archive, which the system holds in memory, in a home where nothing is prepared.
+Again: by a new process, which finds it prepared and checks that the archive is the same. Into the
+net: the convnet's training loop, in turns with the same loop on batches that were made before, which
+leaves forward, backward and step. The difference is what the net waits for indexing and
+augmentation.""",
+    "isolation": """## A process for each trial
+
+A trivial trial in this process and in one of its own, in turns (medians).""",
 }
 
 
@@ -140,25 +137,20 @@ def page(found: Bench) -> str:
 
 
 def parts(found: Bench) -> Iterator[str]:
-    yield "# What it costs"
+    threads = f"{found.threads} thread{'s' * (found.threads != 1)}"
     yield (
-        "Made by `nox -s bench -- --to results`, from [bench.json](bench.json) alone.\n"
-        f"On {found.machine}, {found.threads} thread{'s' * (found.threads != 1)}, rung {found.version}."
+        "# What it costs\n\nMade by `nox -s bench -- --to results`, from [bench.json](bench.json) alone."
+        f"\nOn {found.machine}, {threads}, rung {found.version}."
     )
-    missed = found.missed
-    yield (
-        "\n".join(["Promises that were missed:\n", *(f"- {line}" for line in missed)])
-        if missed
-        else ("All promises are kept.")
-    )
-    for section, (title, text) in TITLES.items():
+    missed = [f"- {line}" for line in found.missed]
+    yield "\n".join(["Missed:\n", *missed]) if missed else "All that is promised is kept."
+    for section, text in TITLES.items():
         if records := found.of(section):
-            yield f"## {title}"
             yield text
             yield table(records)
     if found.left_out:
-        yield "## Left out"
-        yield "\n".join(f"- {one.what}: {one.why}." for one in found.left_out)
+        left_out = [f"- {one.what}: {one.why}." for one in found.left_out]
+        yield "\n".join(["## Left out\n", *left_out])
 
 
 def table(records: list[Record]) -> str:

@@ -21,6 +21,7 @@ from rung.dataset import Dataset, take
 from rung.errors import RungError
 from rung.trial import Outcome, run
 
+Run = Callable[[Trial, Dataset], Outcome]
 Parts = tuple[Any, NDArray[Any], Any, NDArray[Any]]
 
 
@@ -67,12 +68,23 @@ def fresh_home() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def apart(dataset: Dataset, rung: str, threads: int) -> Iterator[Callable[[Trial], Outcome]]:
-    """Runs trials of a rung on the data set, each in a process of its own, never from the cache."""
-    with isolate.Server(runner.heavy([rung])) as server:
-        file = runner.ship(dataset, server.folder)
-        limits = isolate.Limits(threads=threads)
-        yield lambda trial: server.call(_run, trial, file, threads, limits=limits)
+def apart(threads: int) -> Iterator[Run]:
+    """Runs trials, each in a process of its own, never from the cache.
+
+    The libraries of all rungs are imported before, so that no fit waits for them and all processes
+    begin with the same memory.
+    """
+    with isolate.Server(runner.heavy(e.name for e in suite.ladder())) as server:
+
+        def call(trial: Trial, dataset: Dataset) -> Outcome:
+            file = server.folder / dataset.fingerprint
+            if not file.exists():
+                runner.ship(dataset, server.folder)
+            limits = isolate.Limits(threads=threads)
+            outcome: Outcome = server.call(_run, trial, file, threads, limits=limits)
+            return outcome
+
+        yield call
 
 
 def _run(trial: Trial, file: Path, threads: int) -> Outcome:
