@@ -205,6 +205,9 @@ def test_what_was_not_there_before_is_no_news() -> None:
         ('{"schema": 1}', "is damaged"),
         (everything().to_json().replace('"ours_s"', '"seconds"'), "is damaged"),
         (everything().to_json().replace('"pairs": [', '"pairs": [3,'), "is damaged"),
+        (bench(timed(theirs_s=["ten"] * 3)).to_json(), "is damaged"),
+        (bench(timed(theirs_s=[10.0])).to_json(), "is damaged"),
+        (bench(timed(ours_s=[], theirs_s=[])).to_json(), "is damaged"),
     ],
 )
 def test_files_to_compare_with_are_refused_in_one_line(

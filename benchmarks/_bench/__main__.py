@@ -17,6 +17,7 @@ from .pipeline import pipeline
 from .records import LeftOut, Record
 from .report import Bench, page, read, slower
 from .scaling import scaling
+from .shared import pictures
 
 # Name → what it finds; takes whether to run in full.
 WORK: dict[str, Callable[[bool], Iterator[Record | LeftOut]]] = {
@@ -54,6 +55,8 @@ def main(argv: list[str] | None = None) -> int:
             for one in work(arguments.full):
                 found.add(one)
                 print(line(one), flush=True)
+        if pictures.cache_info().currsize and (why := pictures()[1]):
+            found.add(LeftOut("Imagenette, in place of which stands Imagenette mini", why))
     except RungError as error:
         print(f"bench: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -66,14 +66,12 @@ def read(path: Path) -> Bench:
     if schema != SCHEMA:
         raise RungError(f"--against {path} has schema {schema}, not {SCHEMA}; {advice} anew")
     try:
-        return Bench(
-            plain["machine"],
-            plain["threads"],
-            plain["version"],
-            [kind.of(one) for section, kind in KINDS.items() for one in plain[section]],
-            [LeftOut(**one) for one in plain["left_out"]],
-        )
-    except (KeyError, TypeError) as error:
+        records = [kind.of(one) for section, kind in KINDS.items() for one in plain[section]]
+        if not all(len(m.values) for r in records for m in r.measures):
+            raise ValueError("no turns")
+        left_out = [LeftOut(**one) for one in plain["left_out"]]
+        return Bench(plain["machine"], plain["threads"], plain["version"], records, left_out)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise RungError(f"--against {path} is damaged ({error!r}); {advice} anew") from error
 
 
