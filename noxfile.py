@@ -79,10 +79,9 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Time Rung beside what one would do instead, and what a trial's own process costs."""
-    install(session)
-    session.run("python", "benchmarks/_speed.py", *session.posargs)
-    session.run("python", "benchmarks/_isolation.py")
+    """Time Rung beside what one would do instead, and as data grow; or what you name of it."""
+    install(session, "bench")
+    session.run("python", "-m", "rung.suite.benchmarks._bench", *session.posargs)
 
 
 @nox.session(default=False, venv_backend="none")

@@ -272,6 +272,8 @@ def heavy(rungs: Iterable[str]) -> list[str]:
     they are imported."""
     named = {name for rung in rungs for name in suite.get("baselines", rung).imports}
     known = [name for name in sorted(named) if name.partition(".")[0] in HEAVY]
+    if "rung.training" in named:
+        known.append("torch._dynamo")  # by the first optimizer, for a second of the net's fit
     return ["sklearn.base", "threadpoolctl", "psutil", *known, f"{__name__}:warm"]
 
 
