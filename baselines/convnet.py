@@ -140,6 +140,8 @@ def augmented(pictures: Tensor, generator: torch.Generator, progress: float, fli
     pixel = (each * height + rows)[:, :, None] * width + columns[:, None, :]
     out = pictures.reshape(-1, channels).index_select(0, pixel.flatten()).view(pictures.shape)
     share = side_share(min(sides), progress)
+    if share == 1:
+        return out
     return resized(out, [min(side, round(side * share / 8) * 8) for side in sides])
 
 

@@ -6,7 +6,8 @@ import pytest
 from conftest import table
 
 from rung import Benchmark, Variant, suite
-from rung.benchmark import trials
+from rung.benchmark import Trial, trials
+from rung.device import Device
 
 
 @pytest.mark.parametrize("name", sorted(suite.entries("benchmarks")))
@@ -27,6 +28,22 @@ def test_variant_for_one_data_set_leaves_the_others_as_they_are() -> None:
     assert trials(data, rungs, seeds=1, variants=variants)[0].parameters == ()
     variants = [Variant("random_forest", parameters={"n_estimators": 7}, datasets=[data.name])]
     assert trials(data, rungs, seeds=1, variants=variants)[0].parameters == (("n_estimators", 7),)
+
+
+def test_rows_of_a_rung_with_pictures_of_several_sizes_are_told_apart() -> None:
+    data = suite.load("imagenette_mini")
+    rungs = [("random_patches", suite.baseline("random_patches"))]
+    variants = [Variant("random_patches"), Variant("random_patches", px=64)]
+    variants += [Variant("random_patches", px=128, parameters={"n_patches": 8})]
+    planned = trials(data, rungs, seeds=1, variants=variants)
+    assert [t.px for t in planned] == [64, 64, 128]
+    rows = ["random_patches", "random_patches", "random_patches-n_patches=8-128px"]
+    assert [t.row for t in planned] == rows
+    assert "sized" not in planned[0].as_dict()  # as it was before rows named a size
+    assert Trial(**planned[2].as_dict() | {"device": Device()}) == planned[2]
+    small = suite.load("digits")  # 8 px, whatever is asked for
+    (trial,) = trials(small, rungs, seeds=1, variants=[Variant("random_patches", px=16)])
+    assert (trial.px, trial.row) == (8, "random_patches")
 
 
 def test_uci_reports_what_the_error_is() -> None:

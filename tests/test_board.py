@@ -11,7 +11,7 @@ import pytest
 
 from rung import render
 from rung.benchmark import Reported, Trial
-from rung.board import Board
+from rung.board import Board, Row
 from rung.errors import RungError
 from rung.intervals import (
     difference_interval,
@@ -324,3 +324,9 @@ def test_board_shows_itself_in_a_notebook() -> None:
     assert "<table>" in Board.from_outcomes(outcomes())._repr_html_()
     frame = Board.from_outcomes(outcomes()).to_frame()
     assert frame["rung"].tolist()[2:] == ["poor", "prior"]
+
+
+def test_a_row_names_its_picture_size_where_that_tells_it_from_another() -> None:
+    row = Row("convnet", "Convnet", "ok", px=128, parameters={"epochs": 5})
+    assert row.full_title == "Convnet (epochs 5)"
+    assert dataclasses.replace(row, sized=True).full_title == "Convnet (epochs 5, 128 px)"

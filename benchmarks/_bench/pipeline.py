@@ -61,10 +61,10 @@ def prepare(name: str, px: int) -> tuple[int, str, float]:
 
 
 def fed(dataset: Dataset, rows: int, turns: int, promised: bool) -> Flow:
-    """The convnet's training loop, in turns with the same loop on the same batches that were
-    augmented before: what is left is forward, backward and step.
+    """The convnet's training, in turns with nothing but forward and backward passes on the same
+    batches, augmented before.
 
-    What the convnet asks of the loop is taken down instead of done, and done here.
+    What the convnet asks of the training loop is taken down instead of done, and done here.
     """
     convnet = importlib.import_module("rung.suite.baselines.convnet")
     some = dataset.splits[0].train[:: max(1, len(dataset.splits[0].train) // rows)][:rows]
@@ -80,20 +80,20 @@ def fed(dataset: Dataset, rows: int, turns: int, promised: bool) -> Flow:
         batches.append(augment(rows, generator, progress))
         return batches[-1]
 
-    def loop(data: Tensor, augment: Augment) -> None:
+    def training(augment: Augment) -> None:
         train(copy.deepcopy(net), data, targets, augment=augment, **options)
 
-    names = torch.arange(len(data))  # in place of the pictures, that there be nothing to gather
+    def passes() -> None:
+        alone = copy.deepcopy(net).train()
+        for batch in batches:
+            alone.zero_grad(set_to_none=True)
+            options["loss"](alone(batch), targets[: len(batch)]).backward()
 
-    def ready() -> None:
-        prepared = iter(batches)
-        loop(names, lambda *_: next(prepared))
-
-    loop(data, kept)
+    training(kept)
     whole, alone = [], []
     for _ in range(turns):
-        whole.append(clocked(lambda: loop(data, augment)))
-        alone.append(clocked(ready))
+        whole.append(clocked(lambda: training(augment)))
+        alone.append(clocked(passes))
     sides = [batch.shape[1] for batch in batches]
     said = f"{min(sides)} to {max(sides)} px" if min(sides) < max(sides) else f"{max(sides)} px"
     n = EPOCHS * len(data)
