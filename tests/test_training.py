@@ -251,13 +251,14 @@ def test_muon_turns_a_weight_of_constant_length_by_its_rate() -> None:
         assert 0.05 < (weight - start).norm() / start.norm() < 0.15  # whatever the slope's length
 
 
-def test_convolutions_are_trained_by_muon_and_the_rest_by_sgd() -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_convolutions_are_trained_by_muon_and_the_rest_by_sgd(precision: str) -> None:
     torch.manual_seed(0)
     net = nn.Sequential(
         nn.Unflatten(1, (1, 1, 3)), nn.Conv2d(1, 8, (1, 3), bias=False), nn.BatchNorm2d(8)
     )
     net.extend([nn.ReLU(), nn.Flatten(), nn.Linear(8, 1)])
-    fitted(net=net, convolution_rate=0.05, epochs=40)
+    fitted(net=net, convolution_rate=0.05, epochs=40, precision=precision)
     weight = next(net[1].parameters()).detach()
     assert 7 < float(weight.square().sum()) < 9.5  # brought to the length √8, then a small step
     X, y = data()
