@@ -38,7 +38,10 @@ def plot(board: Board, path: Path) -> None:
                 va="center",
                 fontsize=9,
             )
-        names = [f"{r.full_title}{', ' + input_size(board, r) if r.px else ''}" for r in rows]
+        names = [
+            f"{r.full_title}{', ' + input_size(board, r) if r.px and not r.sized else ''}"
+            for r in rows
+        ]
         axes.set_yticks(range(len(rows)), names)
         axes.set_ylim(-0.6, len(rows) - 0.4)
         for reported in board.reported:
