@@ -232,6 +232,8 @@ class _Convnet(BaseEstimator):  # type: ignore[misc]
     def _tensor(self, pictures: NDArray[np.uint8]) -> Tensor:
         """The pictures on the device, uint8, shrunk if need be."""
         data = torch.tensor(pictures, device=self.device)
+        if list(data.shape[1:3]) == self.sides_:
+            return data
         return torch.cat([resized(x, self.sides_) for x in data.split(512)])
 
 

@@ -29,7 +29,6 @@ from rung.kernels import (
     mirror_distances,
     most_rows,
     odd_part,
-    picture_shape,
     squared_distances,
 )
 
@@ -470,7 +469,7 @@ def make(dataset: Dataset, seed: int, **parameters: Any) -> Any:
     """The classifier or the regressor, unfitted."""
     regression = dataset.task == "regression"
     kind = GaussianProcessRegressor if regression else GaussianProcessClassifier
-    return kind(picture=picture_shape(dataset), random_state=seed, **parameters)
+    return kind(picture=dataset.picture, random_state=seed, **parameters)
 
 
 baseline = Baseline(rung=4, title="Gaussian process", needs="standardized", gpu=True, make=make)

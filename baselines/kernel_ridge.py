@@ -10,10 +10,10 @@ from rung.dataset import Dataset
 
 def make(dataset: Dataset, seed: int, **parameters: Any) -> Any:
     """The classifier or the regressor, unfitted."""
-    from rung.kernels import KernelRidgeClassifier, KernelRidgeRegressor, picture_shape
+    from rung.kernels import KernelRidgeClassifier, KernelRidgeRegressor
 
     kind = KernelRidgeClassifier if dataset.task == "classification" else KernelRidgeRegressor
-    return kind(picture=picture_shape(dataset), random_state=seed, **parameters)
+    return kind(picture=dataset.picture, random_state=seed, **parameters)
 
 
 baseline = Baseline(rung=3, title="Kernel ridge", needs="standardized", gpu=True, make=make)

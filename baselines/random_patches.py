@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d
+from torch.nn.functional import adaptive_avg_pool1d, avg_pool2d, conv2d
 
 from rung.baseline import Baseline
 from rung.dataset import Dataset
@@ -210,6 +210,8 @@ class _Scale:
         """Fills out, (n, 2, n_filters · GRID²): the even half and the odd one."""
         side, pixels = self.filters.shape[-1], math.prod(self.filters.shape[1:])
         stride = max(1, min(pictures.shape[1:3]) // POSITIONS)
+        while (pictures.shape[2] - side) % stride % 2:  # what is left over has two halves
+            stride -= 1
         filters = torch.tensor(self.filters, device=device).to(memory_format=torch.channels_last)
         bias = torch.tensor(self.bias, device=device)
         # What a stride leaves over is cut off on both sides, as mirror images ask for.
@@ -217,8 +219,8 @@ class _Scale:
         top, left = (rest // 2 for rest in over)
         window = (slice(None), slice(top, None), slice(left, None))
         sides = [(s - side) // stride + 1 for s in pictures.shape[1:3]]
-        cells = adaptive_avg_pool2d(torch.eye(math.prod(sides)).view(-1, *sides), GRID)
-        pool = cells.flatten(1).T.contiguous().to(device)  # (GRID², positions)
+        down, across = (adaptive_avg_pool1d(torch.eye(s), GRID).T.contiguous() for s in sides)
+        pool = torch.kron(down, across).to(device)  # (GRID², positions)
         batch = 4 if device == "cpu" else 256  # responses that fit a processor's cache
         pieces = Pieces()
 

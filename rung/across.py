@@ -374,10 +374,7 @@ class Across:
             settings_differ=[
                 titles[rung]
                 for rung, rows in common.items()
-                if any(
-                    (row.parameters, row.train_size) != (rows[0].parameters, rows[0].train_size)
-                    for row in rows
-                )
+                if any(row.settings != rows[0].settings for row in rows)
             ],
         )
 
@@ -453,7 +450,8 @@ def _row(board: Board, rung: str) -> Row | str:
     rows = [row for row in board.rows if row.rung == rung]
     good = [row for row in rows if row.ok]
     if len(good) > 1:
-        good = [row for row in good if row.device == "cpu" and row.train_size is None] or good
+        usual = [r for r in good if r.device == "cpu" and r.train_size is None and not r.sized]
+        good = usual or good
     if len(good) == 1:
         return good[0]
     if good:

@@ -69,14 +69,19 @@ class Row:
         return next(iter(self.scores.values()))
 
     @property
-    def full_title(self) -> str:
-        """With the settings that tell variants of a rung apart."""
-        settings = [f"{k} {v}" for k, v in self.parameters.items()]
+    def settings(self) -> list[str]:
+        """What tells variants of a rung apart."""
+        found = [f"{k} {v}" for k, v in self.parameters.items()]
         if self.sized:
-            settings.append(f"{self.px} px")
+            found.append(f"{self.px} px")
         if self.train_size is not None:
-            settings.append(f"{self.train_size} rows")
-        return self.title + (f" ({', '.join(settings)})" if settings else "")
+            found.append(f"{self.train_size} rows")
+        return found
+
+    @property
+    def full_title(self) -> str:
+        """With the settings."""
+        return self.title + (f" ({', '.join(self.settings)})" if self.settings else "")
 
     def as_dict(self) -> dict[str, Any]:
         """The row as plain data, for JSON."""

@@ -220,7 +220,7 @@ def trial_of(key: dict[str, Any]) -> Any:
     from rung.benchmark import Trial
     from rung.device import Device
 
-    plain = {f.name: key[f.name] for f in dataclasses.fields(Trial)}
+    plain = {f.name: key[f.name] for f in dataclasses.fields(Trial) if f.name in key}
     plain["parameters"] = tuple(tuple(pair) for pair in plain["parameters"])
     plain["device"] = Device(**plain["device"])
     return Trial(**plain)

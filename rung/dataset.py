@@ -170,6 +170,8 @@ class Dataset:
     columns: tuple[str, ...] = ()
     # (id, why) of files that can't be read, where they were left out for the checks to list.
     unreadable: tuple[tuple[str, str], ...] = ()
+    # Height, width and channels of pictures that are the rows of X, flattened, as rungs see them.
+    picture: tuple[int, int, int] | None = None
     fingerprint: str = field(default="")
 
     def __post_init__(self) -> None:

@@ -64,7 +64,7 @@ def checked_pictures(
 
     Raises RungError for anything else, and for pictures of another shape than those trained on.
     """
-    pictures = np.asarray(X)
+    pictures = np.ascontiguousarray(X)
     if pictures.ndim != 4 or pictures.dtype != np.uint8 or not pictures.size:
         raise RungError(
             f"{needs} pictures, (n, height, width, channels) uint8, not "
@@ -126,6 +126,16 @@ def raw(dataset: Dataset, needs: Needs, px: int) -> Any:
             return pictures
         return pictures.reshape(len(pictures), -1).astype(np.float32) / np.float32(255)
     return dataset.X
+
+
+def picture_shape(dataset: Dataset, needs: Needs, px: int) -> tuple[int, int, int] | None:
+    """Height, width and channels of the pictures that the rows of `raw` are, where they are."""
+    if dataset.modality != "image" or needs in ("nothing", "pixels"):
+        return None
+    if isinstance(dataset.X, Pictures):
+        return px, px, 3
+    _, height, width, channels = dataset.X.shape
+    return (height, width, channels) if height <= px else (px, px, channels)
 
 
 class Standardize(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]

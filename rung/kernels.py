@@ -30,8 +30,6 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from rung.dataset import Dataset
-
 # Bandwidths that are compared, in multiples of the median distance between two training rows.
 BANDWIDTHS = {"rbf": (0.25, 0.35, 0.5, 0.7, 1.0, 1.5, 2.5), "laplacian": (0.5, 1.0, 2.0, 4.0, 8.0)}
 PENALTIES = 10.0 ** np.arange(-6, 2.1, 0.5)  # half decades; the kernel's diagonal is 1
@@ -64,7 +62,8 @@ class _KernelRidge(BaseEstimator):  # type: ignore[misc]
     example. With more than none, the kernel averaged over an example and its image is tried:
     it gives what training on all images too would give, from a matrix of the same size.
     picture: (height, width, channels) of pictures that the features are; then the mirror image is
-    the picture's, and n_odd must be 0.
+    theirs (of standardised pictures nearly that, as far as the mean picture is symmetric), and
+    n_odd must be 0.
     precision: accepted and ignored; factorisations are always float32 or float64, without TF32.
     After fit: chosen_, all that was chosen, with the number of landmarks (None: exact).
     """
@@ -96,6 +95,8 @@ class _KernelRidge(BaseEstimator):  # type: ignore[misc]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Fits to Y, (n, outputs) with means 0. Returns row numbers, and the predictions for these
         rows by models that did not see them."""
+        if self.picture and self.n_odd:
+            raise ValueError("give picture or n_odd: they say in two ways what a mirror image is")
         if self.kernel != "auto" and self.kernel not in BANDWIDTHS:
             raise ValueError(f"no kernel {self.kernel!r}; say auto, {' or '.join(BANDWIDTHS)}")
         order = check_random_state(self.random_state).permutation(len(X))
@@ -162,8 +163,9 @@ class _KernelRidge(BaseEstimator):  # type: ignore[misc]
         able = tuple(BANDWIDTHS) if exact else ("rbf",)
         for kernel in able if self.kernel == "auto" else (self.kernel,):
             for bandwidth in (multiple * median for multiple in BANDWIDTHS[kernel]):
-                pair = [apply_kernel(m.clone(), kernel, bandwidth) for m in (squared, cross)]
-                found.append((*error(*pair), kernel, bandwidth))
+                K = apply_kernel(squared.clone(), kernel, bandwidth)
+                between = K if exact else apply_kernel(cross.clone(), kernel, bandwidth)
+                found.append((*error(K, between), kernel, bandwidth))
         plain, self.penalty_, self.kernel_, self.bandwidth_ = min(found)
         if self.n_odd or self.picture:
             self.mirrored_ = True
@@ -229,7 +231,7 @@ class _KernelRidge(BaseEstimator):  # type: ignore[misc]
 
         Raises LinAlgError where the residual does not get small.
         """
-        for _ in range(ROUNDS + 1):
+        for left in reversed(range(ROUNDS + 1)):
             residual = target - self.penalty_ * dual
             for rows, columns, block in self._blocks(X, X, self._kernel, torch.float64):
                 residual[rows] -= block @ dual[columns]
@@ -237,6 +239,8 @@ class _KernelRidge(BaseEstimator):  # type: ignore[misc]
                     residual[columns] -= block.T @ dual[rows]
             if residual.norm() <= RESIDUAL * target.norm():
                 return dual
+            if not left:
+                break
             dual = dual + torch.cholesky_solve(residual.to(factor), factor).double()
         raise torch.linalg.LinAlgError("refinement does not converge")  # type: ignore[attr-defined]
 
@@ -442,16 +446,6 @@ def odd_part(rows: Tensor, picture: tuple[int, int, int]) -> Tensor:
     grid = rows.reshape(-1, height, width, channels)
     odd: Tensor = (grid[:, :, :half] - grid[:, :, width - half :].flip(2)).flatten(1) / math.sqrt(2)
     return odd
-
-
-def picture_shape(dataset: Dataset) -> tuple[int, int, int] | None:
-    """Height, width and channels of its flattened pictures, if they are square, grey or colour."""
-    n_features = dataset.X.shape[1]
-    for channels in (1, 3):
-        side = math.isqrt(n_features // channels)
-        if dataset.modality == "image" and side**2 * channels == n_features:
-            return side, side, channels
-    return None
 
 
 def most_rows(device: str, bytes_each: int) -> int | None:

@@ -67,7 +67,7 @@ def train(
     peak, reached linearly after the share `warm_up` of all steps; from there it falls linearly to
     zero (Smith and Topin, 2018, arXiv:1708.07120). weight_decay: not for parameters of one
     dimension (biases and norms; He et al., 2019, arXiv:1812.01187). convolution_rate: the peak for
-    the weights of convolutions, which Muon trains then instead. precision: "fp32", or "bf16"
+    the weights of convolutions, which Muon trains then instead, without weight decay. precision: "fp32", or "bf16"
     and "fp16" on a GPU; fp16 comes with loss scaling. longest_gradient: to which norm a longer one
     is cut (Pascanu et al., 2013, arXiv:1211.5063). Raises FloatingPointError if the loss
     becomes NaN or infinite.
@@ -138,7 +138,7 @@ class Muon(torch.optim.Optimizer):
 
     Jordan et al., 2024, kellerjordan.github.io/posts/muon. For filters of any shape, (outputs, ...),
     which a norm follows: each weight is kept at the Frobenius norm √outputs, which the norm makes
-    idle, so that the learning rate alone says how far a step turns it. (torch.optim.Muon takes
+    idle, so that the learning rate is the most by which a step turns it. (torch.optim.Muon takes
     matrices only and works in bf16, which most processors have to emulate.)
     """
 
@@ -150,6 +150,8 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             for weight in group["params"]:
                 state, slope = self.state[weight], weight.grad
+                if slope is None:
+                    continue
                 if not state:
                     state["momentum"] = torch.zeros_like(weight)
                 mean = state["momentum"].mul_(group["momentum"]).add_(slope)

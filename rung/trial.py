@@ -204,7 +204,9 @@ def run(trial: Trial, baseline: Baseline, dataset: Dataset, threads: int = 1) ->
         interpreters.find(baseline.interpreter)  # before any work
     split = dataset.split(trial.split)
     train = subset(split.train, trial)
-    X = features.raw(dataset, baseline.needs, trial.px or baseline.px)
+    px = trial.px or baseline.px
+    X = features.raw(dataset, baseline.needs, px)
+    picture = features.picture_shape(dataset, baseline.needs, px)
     X_train, X_test = take(X, train), take(X, split.test)
     y_train, target = np.asarray(dataset.y[train]), np.asarray(dataset.y[split.test])
     del X
@@ -217,7 +219,6 @@ def run(trial: Trial, baseline: Baseline, dataset: Dataset, threads: int = 1) ->
         scaler = features.fitted(dataset, baseline.needs, seed)
         warm_up("cpu")
         reset_peak_memory()
-        devices.reset_peak(device.kind)
         if scaler is not None:
             Z: list[Any] = []
             fit_s = clocked(lambda: Z.append(scaler.fit_transform(X_train)), "cpu")
@@ -225,12 +226,13 @@ def run(trial: Trial, baseline: Baseline, dataset: Dataset, threads: int = 1) ->
         else:
             fit_s = 0.0
         shown = dataclasses.replace(
-            dataset, X=X_train, y=y_train, ids=dataset.ids[train], splits=()
+            dataset, X=X_train, y=y_train, ids=dataset.ids[train], splits=(), picture=picture
         )
         estimator = baseline.make(shown, trial.seed, **dict(trial.parameters))
         if baseline.gpu:
             estimator.set_params(device=device.kind, precision=device.precision)
         warm_up(device.kind)
+        devices.reset_peak(device.kind)
         fit_s += clocked(lambda: estimator.fit(X_train, y_train), device.kind)
         label, proba, std, predict_s = predict(estimator, scaler, X_test, dataset, device.kind)
     check(dataset, len(target), label, proba, std)

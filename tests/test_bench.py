@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import pictures, table
 
 from rung import suite
@@ -299,8 +300,9 @@ def test_pictures_are_prepared_in_homes_that_go(home: Path) -> None:
     assert not home.exists()
 
 
-def test_the_net_is_fed_the_same_batches_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[str, list[float]]] = []
+def test_the_net_alone_gets_the_batches_of_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainings: list[list[float]] = []
+    inputs: list[float] = []
     train = pipeline.train
 
     def watched(net: Any, data: Any, y: Any, *, augment: Any, **options: Any) -> None:
@@ -312,12 +314,17 @@ def test_the_net_is_fed_the_same_batches_without_waiting(monkeypatch: pytest.Mon
             return batch
 
         train(net, data, y, augment=noted, **options)
-        seen.append(("names" if data.ndim == 1 else "pictures", sums))
+        trainings.append(sums)
+
+    def seen(net: torch.nn.Module, given: tuple[torch.Tensor]) -> None:
+        if type(net).__name__ == "Net":
+            inputs.append(float(given[0].float().sum()))
 
     monkeypatch.setattr(pipeline, "train", watched)
-    found = pipeline.fed(pictures(90, side=16), 48, 1, promised=True)
-    assert [kind for kind, _ in seen] == ["pictures", "pictures", "names"]
-    assert seen[2][1] == seen[0][1]  # what was augmented in the first pass
+    with torch.nn.modules.module.register_module_forward_pre_hook(seen):  # type: ignore[arg-type]
+        found = pipeline.fed(pictures(90, side=16), 48, 1, promised=True)
+    assert len(trainings) == 2
+    assert inputs == [*trainings[0], *trainings[1], *trainings[0]]
     assert found.pictures == 48 * pipeline.EPOCHS
     assert "16 px" in found.name
     assert len(found.ratios) == 1
@@ -328,3 +335,12 @@ def test_isolation_is_measured_in_turns() -> None:
     assert len(found.here_s) == len(found.apart_s) == len(found.more_s) == 1
     assert min(found.here_s + found.apart_s + found.run_s) > 0
     assert found.trials == 2
+
+
+def test_an_exponent_near_zero_is_not_slower_for_a_hair() -> None:
+    def power(*steps: float) -> Any:
+        return records.Measure("memory exponent", steps, True, True)
+
+    assert not report.above(power(0.03, 0.04), power(0.0, 0.02))
+    assert not report.above(power(-0.2, -0.2), power(-0.2, -0.21))
+    assert report.above(power(0.15, 0.2), power(0.0, 0.02))

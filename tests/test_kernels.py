@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import pickle
 
 import numpy as np
@@ -8,13 +7,16 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+from sklearn.dummy import DummyClassifier
 from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from rung import Dataset, kernels
+from rung import Baseline, Dataset, kernels
+from rung.benchmark import trials
 from rung.kernels import KernelRidgeClassifier, KernelRidgeRegressor
+from rung.trial import run
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -178,17 +180,26 @@ def test_learns_from_mirrored_pictures(width):
     np.testing.assert_allclose(model.dual_coef_[:, 0], dual, rtol=1e-6)
 
 
-def test_square_pictures_are_recognised():
+def test_a_rung_is_told_what_pictures_its_rows_are():
+    told = []
+
+    def make(dataset, seed):
+        told.append((dataset.picture, dataset.X.shape[1:]))
+        return DummyClassifier()
+
     random = np.random.default_rng(0)
-    y = np.arange(12) % 2
-    pictures = {c: random.integers(0, 256, (12, 5, 5, c)).astype(np.uint8) for c in (1, 3)}
-    for channels, X in pictures.items():
-        data = Dataset.from_arrays(X, y)
-        flat = dataclasses.replace(data, X=X.reshape(12, -1) / 255)
-        assert kernels.picture_shape(flat) == (5, 5, channels)
-    oblong = dataclasses.replace(data, X=np.zeros((12, 5 * 6 * 3)))
-    assert kernels.picture_shape(oblong) is None
-    assert kernels.picture_shape(Dataset.from_arrays(random.normal(size=(12, 25)), y)) is None
+    for shape, needs in (((5, 7, 4), "numbers"), ((40, 40, 1), "standardized")):
+        X = random.integers(0, 256, (24, *shape)).astype(np.uint8)
+        data = Dataset.from_arrays(X, np.arange(24) % 2)
+        baseline = Baseline(rung=1, title="Dummy", needs=needs, make=make)
+        (planned,) = trials(data, [("dummy", baseline)], seeds=1)
+        run(planned, baseline, data)
+    assert told == [((5, 7, 4), (140,)), ((32, 32, 1), (1024,))]
+
+
+def test_picture_and_n_odd_exclude_one_another():
+    with pytest.raises(ValueError, match="picture or n_odd"):
+        KernelRidgeRegressor(n_odd=2, picture=(1, 2, 1)).fit(np.eye(4)[:, :2], np.arange(4.0))
 
 
 def single(monkeypatch):

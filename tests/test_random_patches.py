@@ -54,7 +54,7 @@ def test_pictures_that_do_not_fit_into_memory_are_worked_on_in_pieces(monkeypatc
         np.testing.assert_allclose(model.predict_proba(X[40:]), whole, atol=1e-3)
 
 
-@pytest.mark.parametrize("px", [16, 33, 66, 128])
+@pytest.mark.parametrize("px", [16, 33, 65, 66, 128])
 def test_mirror_images_are_learnt_where_classes_do_not_care(px):
     X, y = stripes(120, px)
     model = RandomPatchesClassifier(32, random_state=0).fit(X[:40], y[:40])
@@ -127,3 +127,10 @@ def test_what_is_no_picture_is_said_in_one_line():
     model = RandomPatchesClassifier(16, random_state=0).fit(X, y)
     with pytest.raises(RungError, match="resize them"):
         model.predict(X[:, :12])
+
+
+def test_pictures_in_any_order_of_memory():
+    X, y = stripes(40)
+    model = RandomPatchesClassifier(16, random_state=0).fit(X, y)
+    turned = X[:, :, ::-1]
+    assert np.array_equal(model.predict_proba(turned), model.predict_proba(turned.copy()))

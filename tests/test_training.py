@@ -263,3 +263,9 @@ def test_convolutions_are_trained_by_muon_and_the_rest_by_sgd(precision: str) ->
     assert 7 < float(weight.square().sum()) < 9.5  # brought to the length √8, then a small step
     X, y = data()
     assert nn.MSELoss()(outputs(net, X), y) < 0.1 * y.var()
+
+
+def test_muon_leaves_alone_what_the_loss_does_not_reach() -> None:
+    weight = nn.Parameter(torch.ones(2, 1, 3, 3))
+    Muon([weight], lr=0.1).step()
+    assert torch.equal(weight, torch.ones(2, 1, 3, 3))

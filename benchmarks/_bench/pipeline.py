@@ -61,8 +61,8 @@ def prepare(name: str, px: int) -> tuple[int, str, float]:
 
 
 def fed(dataset: Dataset, rows: int, turns: int, promised: bool) -> Flow:
-    """The convnet's training, in turns with nothing but forward and backward passes on the same
-    batches, augmented before.
+    """The convnet's training, in turns with nothing but forward and backward passes on the batches
+    of a training before.
 
     What the convnet asks of the training loop is taken down instead of done, and done here.
     """

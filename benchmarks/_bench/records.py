@@ -43,11 +43,13 @@ class Promise:
 @dataclass(frozen=True)
 class Measure:
     """What later runs compare. values: one a turn, lower is better. anywhere: whether they mean the
-    same on another machine, as ratios and exponents do; seconds and bytes don't."""
+    same on another machine, as ratios and exponents do; seconds and bytes don't. exponent: whether
+    they are powers, whose noise is not a share of them."""
 
     what: str
     values: Sequence[float]
     anywhere: bool = False
+    exponent: bool = False
 
 
 class Record:
@@ -221,7 +223,7 @@ class Growth(Record):
     def measures(self) -> list[Measure]:
         most = f"{self.rows[-1]:,} rows"
         return [
-            *(Measure(f"{w} exponent", e.steps, anywhere=True) for w, e in self.exponents.items()),
+            *(Measure(f"{w} exponent", e.steps, True, True) for w, e in self.exponents.items()),
             Measure(f"seconds for {most}", self.fit_s[-1]),
             Measure(f"MiB for {most}", self.peak_mib[-1]),
         ]

@@ -97,7 +97,8 @@ def slower(now: Bench, before: Bench) -> list[str]:
 def above(now: Measure, old: Measure) -> bool:
     """Whether all of now is more than the noise of both allows."""
     margin = MARGIN if min(len(now.values), len(old.values)) > 1 else MARGIN_OF_ONE
-    return min(now.values) > margin * max(old.values)
+    least, most = min(now.values), max(old.values)
+    return least > most + margin - 1 if now.exponent else least > margin * most
 
 
 TITLES = {
