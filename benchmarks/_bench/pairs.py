@@ -264,10 +264,9 @@ def training(full: bool) -> Iterator[Pair]:
     dataset = suite.load("imagenette_mini")
     convnet = importlib.import_module("rung.suite.baselines.convnet")
     split = dataset.splits[0]
-    pixels = torch.tensor(np.array(features.pixels(dataset, 32)))
-    y = torch.tensor(dataset.y)
-    X_train, y_train = pixels[split.train], y[split.train]
-    X_test, y_test = pixels[split.test], y[split.test]
+    pixels, y = features.pixels(dataset, 32), dataset.y
+    X_train, y_train = torch.tensor(pixels[split.train]), torch.tensor(y[split.train])
+    X_test, y_test = torch.tensor(pixels[split.test]), torch.tensor(y[split.test])
     sd, mean = torch.std_mean(X_train.float().flatten(0, 2), dim=0)
     loss = torch.nn.CrossEntropyLoss(label_smoothing=convnet.LABEL_SMOOTHING)
     epochs, batch, rate = 5, 32, 0.1
