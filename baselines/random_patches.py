@@ -87,7 +87,7 @@ class _RandomPatches(BaseEstimator):  # type: ignore[misc]
         pairs = max(most // (2 * len(pyramid)), 1)
         self.n_patches_ = 2 * pairs * len(pyramid)
         self.scales_ = [_Scale.learnt(part, pairs, random) for part in pyramid]
-        features = self._features(pictures)
+        features = self._features(pyramid)
         half = features.shape[1] // 2
         self.mean_ = features.mean(axis=0)
         self.mean_[half:] = 0
@@ -107,11 +107,14 @@ class _RandomPatches(BaseEstimator):  # type: ignore[misc]
         self.n_train_ = len(pictures)
         return self
 
-    def _features(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The features, (n, 2 · n_patches · GRID²): first the even half, then the odd one."""
+    def _features(self, pyramid: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """The features, (n, 2 · n_patches · GRID²): first the even half, then the odd one.
+
+        pyramid: the pictures at all scales.
+        """
         each = GRID**2 * self.n_patches_ // len(self.scales_)
-        out = np.empty((len(pictures), 2, len(self.scales_), each), np.float32)
-        for at, (scale, part) in enumerate(zip(self.scales_, scales(pictures), strict=True)):
+        out = np.empty((len(pyramid[0]), 2, len(self.scales_), each), np.float32)
+        for at, (scale, part) in enumerate(zip(self.scales_, pyramid, strict=True)):
             scale.features(part, out[:, :, at], self.device, self.precision)
         return out.reshape(len(out), -1)
 
@@ -121,7 +124,7 @@ class _RandomPatches(BaseEstimator):  # type: ignore[misc]
         pictures = checked_pictures(X, NEEDS, self.shape_)
         answers = [
             getattr(self.kernel_ridge_, method)(
-                (self._features(pictures[i : i + 2_048]) - self.mean_) / self.scale_
+                (self._features(scales(pictures[i : i + 2_048])) - self.mean_) / self.scale_
             )
             for i in range(0, len(pictures), 2_048)
         ]

@@ -51,7 +51,7 @@ def train(
     learning_rate: float,
     weight_decay: float,
     generator: torch.Generator,
-    convolution_rate: float | None = None,
+    convolution_rate: float = 0.0,
     augment: Augment | None = None,
     momentum: float = 0.9,
     warm_up: float = 0.25,
@@ -67,15 +67,15 @@ def train(
     peak, reached linearly after the share `warm_up` of all steps; from there it falls linearly to
     zero (Smith and Topin, 2018, arXiv:1708.07120). weight_decay: not for parameters of one
     dimension (biases and norms; He et al., 2019, arXiv:1812.01187). convolution_rate: the peak for
-    the weights of convolutions, which Muon trains then instead, without weight decay. precision: "fp32", or "bf16"
-    and "fp16" on a GPU; fp16 comes with loss scaling. longest_gradient: to which norm a longer one
-    is cut (Pascanu et al., 2013, arXiv:1211.5063). Raises FloatingPointError if the loss
-    becomes NaN or infinite.
+    the weights of convolutions, which Muon trains then, without weight decay; 0: SGD trains them
+    too. precision: "fp32", or "bf16" and "fp16" on a GPU; fp16 comes with loss scaling.
+    longest_gradient: to which norm a longer one is cut (Pascanu et al., 2013, arXiv:1211.5063).
+    Raises FloatingPointError if the loss becomes NaN or infinite.
     """
     device = str(X.device)
     parameters = [p for p in net.parameters() if p.requires_grad]
-    filters = [p for p in parameters if p.ndim == 4 and convolution_rate is not None]
-    others = [p for p in parameters if p.ndim != 4 or convolution_rate is None]
+    filters = [p for p in parameters if p.ndim == 4] if convolution_rate else []
+    others = [p for p in parameters if p.ndim != 4] if filters else parameters
     sgd = torch.optim.SGD(
         [
             {"params": [p for p in others if p.ndim > 1], "weight_decay": weight_decay},
@@ -86,7 +86,7 @@ def train(
         nesterov=True,
     )
     optimizers: list[torch.optim.Optimizer] = [sgd]
-    if filters and convolution_rate is not None:
+    if filters:
         optimizers.append(Muon(filters, convolution_rate))
     peaks = [(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
     batches = math.ceil(len(X) / batch_size)

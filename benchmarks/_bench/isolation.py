@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import rung
 from rung import isolate, runner, suite
-from rung.benchmark import Trial, trials
+from rung.benchmark import trials
 from rung.dataset import Dataset
 from rung.trial import run
 
@@ -42,7 +42,6 @@ def measured(dataset: Dataset, blocks: int, turns: int, many: int) -> Isolated:
 def one(dataset: Dataset, turns: int) -> tuple[float, float, float]:
     """Medians of a trivial trial's seconds: in this process, and in one of its own, in turns; and
     the median of their differences."""
-    trial: Trial
     (trial,) = trials(dataset, [("random", suite.baseline("random"))], seeds=1)
     baseline, rung_hash = suite.baseline("random"), suite.get("baselines", "random").hash
     here, apart = [], []

@@ -105,8 +105,9 @@ MOST_S, MOST_MIB = 60.0, 3e9 / 2**20  # promised of all rows of Imagenette
 
 
 def kernel_ridge(full: bool) -> Iterator[Pair | LeftOut]:
-    """35 settings of an RBF kernel on one-hot targets, five folds; ours compares 119 settings of the same
-    kernel's. On all rows ours is a trial in a process of its own, the start of which counts."""
+    """35 settings of an RBF kernel on one-hot targets, five folds; ours compares 119 settings of
+    the same kernel. On all rows ours is a trial in a process of its own, the start of which counts.
+    """
     from sklearn.kernel_ridge import KernelRidge
     from sklearn.metrics import pairwise_distances
     from sklearn.model_selection import GridSearchCV

@@ -161,7 +161,7 @@ class Model:
     def shown(self, X: Any, y: NDArray[Any]) -> Dataset:
         """A training part as a rung is shown it."""
         ids = np.arange(len(y)).astype(np.str_)
-        needs: Any = self.given.needs or "standardized"
+        needs: Any = self.needs
         picture = features.picture_shape(self.dataset, needs, self.given.px)
         return dataclasses.replace(
             self.dataset, X=X, y=y, ids=ids, splits=(), picture=picture, fingerprint="a part of it"
