@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from rung.device import Pieces, autocast
+from rung.memory import kept_memory
 
 # (rows of X, generator on their device, progress of the training from 0 to 1) -> input of the net
 Augment = Callable[[Tensor, torch.Generator, float], Tensor]
@@ -40,6 +41,7 @@ def seeded(seed: int, device: str = "cpu") -> Iterator[torch.Generator]:
         yield torch.Generator(device).manual_seed(seed)
 
 
+@kept_memory()
 def train(
     net: nn.Module,
     X: Tensor,
@@ -184,6 +186,7 @@ def one_cycle(progress: float, warm_up: float) -> float:
     return min(progress / warm_up, (1 - progress) / (1 - warm_up))
 
 
+@kept_memory()
 @torch.inference_mode()
 def outputs(net: nn.Module, X: Tensor, *, batch_size: int = 512, precision: str = "fp32") -> Tensor:
     """What `net` in eval mode says for X (n, ...): (n, n_outputs) float32, on the device of X."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rung import features, isolate, suite
 from rung.dataset import Dataset, take
+from rung.memory import kept_memory
 from rung.training import Augment, train
 
 from .records import Flow
@@ -83,6 +84,7 @@ def fed(dataset: Dataset, rows: int, turns: int, promised: bool) -> Flow:
     def training(augment: Augment) -> None:
         train(copy.deepcopy(net), data, targets, augment=augment, **options)
 
+    @kept_memory()
     def passes() -> None:
         alone = copy.deepcopy(net).train()
         for batch in batches:
