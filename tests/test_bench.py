@@ -15,6 +15,7 @@ import torch
 from conftest import pictures, table
 
 from rung import suite
+from rung.errors import RungError
 
 BENCH = "rung.suite.benchmarks._bench"
 command = importlib.import_module(f"{BENCH}.__main__")
@@ -42,10 +43,7 @@ def growth(seconds: float = 1.0, power: float = 1.0) -> Any:
 
 
 def bench(*found: Any, machine: str = "A processor") -> Any:
-    whole = report.Bench(machine, 2, "0.1.0")
-    for one in found:
-        whole.add(one)
-    return whole
+    return report.Bench(machine, 2, "0.1.0", {"part": list(found)})
 
 
 # --- Records ----------------------------------------------------------------------------------
@@ -203,9 +201,9 @@ def test_what_was_not_there_before_is_no_news() -> None:
         ("{", "can't be read"),
         ("[]", "has schema None"),
         ('{"machine": "m", "pairs": []}', "has schema None"),
-        ('{"schema": 1}', "is damaged"),
+        ('{"schema": 2}', "is damaged"),
         (everything().to_json().replace('"ours_s"', '"seconds"'), "is damaged"),
-        (everything().to_json().replace('"pairs": [', '"pairs": [3,'), "is damaged"),
+        (everything().to_json().replace('"part": [', '"part": [3,'), "is damaged"),
         (bench(timed(theirs_s=["ten"] * 3)).to_json(), "is damaged"),
         (bench(timed(theirs_s=[10.0])).to_json(), "is damaged"),
         (bench(timed(ours_s=[], theirs_s=[])).to_json(), "is damaged"),
@@ -252,10 +250,41 @@ def test_a_pair_by_the_command(
     # The same again, against a file in which it took a thousandth of the ratio.
     file = tmp_path / "bench.json"
     plain = json.loads(file.read_text())
-    plain["pairs"][0]["ours_s"] = [s / 1e6 for s in plain["pairs"][0]["ours_s"]]
+    (record,) = plain["parts"]["intervals"]
+    record["ours_s"] = [s / 1e6 for s in record["ours_s"]]
     file.write_text(json.dumps(plain))
     assert command.main(["intervals", "--against", str(file)]) == 1
     assert "slower: Interval of 500 answers" in capsys.readouterr().out
+
+
+def test_parts_that_are_not_asked_for_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "bench.json"
+    here = report.Bench(command.device.processor(), torch.get_num_threads(), command.__version__)
+    here.parts = {"linear": [timed()], "intervals": [timed(name="Of before")]}
+    file.write_text(here.to_json())
+    monkeypatch.setitem(command.WORK, "intervals", lambda full: iter([timed(name="Of now")]))
+    assert command.main(["intervals", "--to", str(tmp_path)]) == 0
+    found = report.read(file)
+    assert list(found.parts) == list(command.WORK)
+    assert [r.name for r in found.records] == ["Mine", "Of now"]
+
+    # A part that fails leaves those that were measured before it, and what stood there.
+    def failing(full: bool) -> Any:
+        raise RungError("no data")
+
+    monkeypatch.setitem(command.WORK, "decoding", failing)
+    monkeypatch.setitem(command.WORK, "intervals", lambda full: iter([timed(name="Anew")]))
+    assert command.main(["intervals", "decoding", "--to", str(tmp_path)]) == 2
+    assert [r.name for r in report.read(file).records] == ["Mine", "Anew"]
+    # Nothing is added to a page of another machine.
+    written = dataclasses.replace(here, machine="Another").to_json()
+    file.write_text(written)
+    capsys.readouterr()
+    assert command.main(["intervals", "--to", str(tmp_path)]) == 2
+    assert "is of Another" in capsys.readouterr().err
+    assert file.read_text() == written
 
 
 def test_lazypredict_is_left_out_aloud_where_it_is_not(

@@ -38,36 +38,65 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("work", nargs="*", metavar="NAME", help=f"of {', '.join(WORK)} (all)")
     parser.add_argument("--full", action="store_true", help="kernel ridge on all rows: 20 minutes")
     parser.add_argument("--against", type=Path, metavar="FILE", help="bench.json of before")
-    parser.add_argument("--to", type=Path, metavar="DIR", help="write bench.md and bench.json here")
+    parser.add_argument(
+        "--to",
+        type=Path,
+        metavar="DIR",
+        help="write bench.md and bench.json here; parts not named stay as they are there",
+    )
     arguments = parser.parse_args(argv)
     found = Bench(device.processor(), torch.get_num_threads(), __version__)
+    to: Path | None = arguments.to
     try:
         for name in arguments.work:
             if name not in WORK:
                 raise unknown("part of the bench", name, WORK)
         before = read(arguments.against) if arguments.against else None
-        if arguments.to is not None and not arguments.to.is_dir():
-            raise RungError(f"--to {arguments.to}: there is no such folder")
-        for name, work in WORK.items():
-            if arguments.work and name not in arguments.work:
-                found.add(LeftOut(name, "not asked for"))
-                continue
-            for one in work(arguments.full):
-                found.add(one)
+        if to is not None and not to.is_dir():
+            raise RungError(f"--to {to}: there is no such folder")
+        asked = arguments.work or list(WORK)
+        kept = {} if to is None or not arguments.work else others(to / "bench.json", found)
+        for name in WORK:
+            why = "not reached" if name in asked else "not asked for"
+            found.parts[name] = kept.get(name, [LeftOut(name, why)])
+        for name in asked:
+            part = []
+            for one in WORK[name](arguments.full):
+                part.append(one)
                 print(line(one), flush=True)
-        if pictures.cache_info().currsize and (why := pictures()[1]):
-            found.add(LeftOut("Imagenette, in place of which stands Imagenette mini", why))
+            if pictures.cache_info().currsize and (why := pictures()[1]):
+                part.append(
+                    LeftOut(f"{name} on Imagenette, in place of which stands its mini", why)
+                )
+            found.parts[name] = part
+            if to is not None:  # now, since a later part may fail
+                (to / "bench.json").write_text(found.to_json(), encoding="utf-8")
+                (to / "bench.md").write_text(page(found), encoding="utf-8")
     except RungError as error:
         print(f"bench: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    if arguments.to is not None:
-        (arguments.to / "bench.json").write_text(found.to_json(), encoding="utf-8")
-        (arguments.to / "bench.md").write_text(page(found), encoding="utf-8")
     lines = [] if before is None else slower(found, before)
     for kind, said in (("slower", lines), ("missed", found.missed)):
         for one_line in said:
             print(f"{kind}: {one_line}")
     return 1 if lines or found.missed else 0
+
+
+def others(file: Path, now: Bench) -> dict[str, list[Record | LeftOut]]:
+    """The parts of a file that only some are measured for anew.
+
+    Raises RungError where they are of another machine or version, as no page is of two.
+    """
+    if not file.exists():
+        return {}
+    old = read(file)
+    if (old.machine, old.threads, old.version) != (now.machine, now.threads, now.version):
+        raise RungError(
+            f"{file} is of {old.machine}, {old.threads} threads, rung {old.version}; here is "
+            f"{now.machine}, {now.threads} threads, rung {now.version}; measure all parts, or "
+            "write to another folder"
+        )
+    return old.parts
 
 
 def line(found: Record | LeftOut) -> str:

@@ -13,26 +13,28 @@ from rung.errors import RungError
 
 from .records import KINDS, LEAST_GROWTH, SHORTEST, LeftOut, Measure, Record
 
-SCHEMA = 1  # of the file; raised whenever what stands in it changes its meaning
+SCHEMA = 2  # of the file; raised whenever what stands in it changes its meaning
+LEFT_OUT = "left_out"  # what stands in the file in place of a record's section
 # How much more is noise, beyond all turns of before; a single turn says little of its own noise.
 MARGIN, MARGIN_OF_ONE = 1.1, 1.3
 
 
 @dataclass
 class Bench:
-    """What was found, in the order in which it was. threads: that libraries compute with."""
+    """What was found, by the name of the part. threads: that libraries compute with."""
 
     machine: str
     threads: int
     version: str
-    records: list[Record] = field(default_factory=list)
-    left_out: list[LeftOut] = field(default_factory=list)
+    parts: dict[str, list[Record | LeftOut]] = field(default_factory=dict)
 
-    def add(self, found: Record | LeftOut) -> None:
-        if isinstance(found, LeftOut):
-            self.left_out.append(found)
-        else:
-            self.records.append(found)
+    @property
+    def records(self) -> list[Record]:
+        return [one for part in self.parts.values() for one in part if isinstance(one, Record)]
+
+    @property
+    def left_out(self) -> list[LeftOut]:
+        return [one for part in self.parts.values() for one in part if isinstance(one, LeftOut)]
 
     def of(self, section: str) -> list[Record]:
         return [r for r in self.records if r.section == section]
@@ -43,16 +45,25 @@ class Bench:
         return [f"{r.name}: {p}" for r in self.records for p in r.promises if not p.kept]
 
     def to_json(self) -> str:
-        plain: dict[str, Any] = {
+        plain = {
             "schema": SCHEMA,
             "version": self.version,
             "machine": self.machine,
             "threads": self.threads,
+            "parts": {name: list(map(to_plain, part)) for name, part in self.parts.items()},
         }
-        for section in KINDS:
-            plain[section] = [dataclasses.asdict(r) for r in self.of(section)]  # type: ignore[call-overload]
-        plain["left_out"] = [dataclasses.asdict(one) for one in self.left_out]
         return json.dumps(plain, indent=1) + "\n"
+
+
+def to_plain(found: Record | LeftOut) -> dict[str, Any]:
+    if isinstance(found, LeftOut):
+        return {"section": LEFT_OUT, **dataclasses.asdict(found)}
+    return {"section": found.section, **dataclasses.asdict(found)}  # type: ignore[call-overload]
+
+
+def of_plain(plain: dict[str, Any]) -> Record | LeftOut:
+    section, rest = plain["section"], {k: v for k, v in plain.items() if k != "section"}
+    return LeftOut(**rest) if section == LEFT_OUT else KINDS[section].of(rest)
 
 
 def read(path: Path) -> Bench:
@@ -61,18 +72,18 @@ def read(path: Path) -> Bench:
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RungError(f"--against {path} can't be read ({error}); {advice}") from error
+        raise RungError(f"{path} can't be read ({error}); {advice}") from error
     schema = plain.get("schema") if isinstance(plain, dict) else None
     if schema != SCHEMA:
-        raise RungError(f"--against {path} has schema {schema}, not {SCHEMA}; {advice} anew")
+        raise RungError(f"{path} has schema {schema}, not {SCHEMA}; {advice} anew")
     try:
-        records = [kind.of(one) for section, kind in KINDS.items() for one in plain[section]]
-        if not all(len(m.values) for r in records for m in r.measures):
+        parts = {name: list(map(of_plain, part)) for name, part in plain["parts"].items()}
+        bench = Bench(plain["machine"], plain["threads"], plain["version"], parts)
+        if not all(len(m.values) for r in bench.records for m in r.measures):
             raise ValueError("no turns")
-        left_out = [LeftOut(**one) for one in plain["left_out"]]
-        return Bench(plain["machine"], plain["threads"], plain["version"], records, left_out)
+        return bench
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise RungError(f"--against {path} is damaged ({error!r}); {advice} anew") from error
+        raise RungError(f"{path} is damaged ({error!r}); {advice} anew") from error
 
 
 def slower(now: Bench, before: Bench) -> list[str]:
@@ -138,7 +149,8 @@ def page(found: Bench) -> str:
 def parts(found: Bench) -> Iterator[str]:
     threads = f"{found.threads} thread{'s' * (found.threads != 1)}"
     yield (
-        "# What it costs\n\nMade by `nox -s bench -- --to results`, from [bench.json](bench.json) alone."
+        "# What it costs\n\nMade by `nox -s bench -- --full --to results`, from [bench.json](bench.json) "
+        "alone."
         f"\nOn {found.machine}, {threads}, rung {found.version}."
     )
     missed = [f"- {line}" for line in found.missed]
