@@ -77,6 +77,48 @@ def test_large_sets_keep_their_size_and_grow_into_it(monkeypatch: pytest.MonkeyP
     assert sides.count((64, 64)) >= 2 * 8
 
 
+def correlated(n: int = 200, side: int = 24, channels: int = 3) -> torch.Tensor:
+    """Pictures of which neighbouring pixels are alike, standardised, channels first."""
+    noise = torch.randn(n, channels, side + 4, side + 4, generator=torch.Generator().manual_seed(0))
+    smooth = torch.nn.functional.avg_pool2d(noise, 5, stride=1)
+    return smooth / smooth.std()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_whitening_makes_of_patches_differs_alike_and_is_not_correlated(
+    channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convnet, "NOISE", 0.0)
+    pictures = correlated(channels=channels)
+    filters = convnet.whitening(pictures, 8)
+    assert filters.shape == (16, channels, 3, 3)
+    torch.testing.assert_close(filters[8:], -filters[:8])
+    found = torch.nn.functional.conv2d(pictures, filters[:8]).transpose(0, 1).flatten(1)
+    covariance = found @ found.T / found.shape[1]
+    assert (covariance - torch.eye(8)).abs().max() < 0.1
+    raw = torch.nn.functional.unfold(pictures, 3).transpose(0, 1).flatten(1)
+    before = torch.linalg.eigvalsh(raw @ raw.T / raw.shape[1])
+    assert before[-1] / before[-8] > 5  # of which there was much to be whitened
+
+
+def test_whitening_has_no_more_directions_than_a_patch_and_survives_constant_pictures() -> None:
+    assert len(convnet.whitening(correlated(channels=1), 16)) == 2 * 9
+    assert torch.isfinite(convnet.whitening(torch.zeros(4, 3, 16, 16), 16)).all()
+
+
+@pytest.mark.parametrize(("side", "learnt"), [(12, True), (16, False)])
+def test_the_first_layer_of_large_pictures_is_made_and_not_learnt(side: int, learnt: bool) -> None:
+    X, y = bright(64, side=side)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = convnet.Net(torch.tensor(X), 1, 8)
+    first = net.body[0][0].weight
+    before = first.detach().clone()
+    assert first.requires_grad == learnt
+    fitted = ConvnetRegressor(epochs=2, width=8, random_state=0).fit(X, y).net_.body[0][0].weight
+    assert torch.allclose(fitted, before) != learnt
+
+
 def test_same_seed_same_predictions_without_touching_global_state() -> None:
     X, y = bright()
     torch.manual_seed(3)
