@@ -7,7 +7,7 @@ import ctypes
 import platform
 from collections.abc import Iterator
 
-TRIM_THRESHOLD, MOST_MAPPED = -1, -4  # mallopt(3)'s numbers for its settings
+TRIM_THRESHOLD, MAP_THRESHOLD, MOST_MAPPED = -1, -3, -4  # mallopt(3)'s numbers for its settings
 
 
 @contextlib.contextmanager
@@ -27,6 +27,8 @@ def kept_memory() -> Iterator[None]:
     try:
         yield
     finally:
-        libc.mallopt(MOST_MAPPED, 65_536)  # as both are by default
-        libc.mallopt(TRIM_THRESHOLD, 128 * 1024)
+        libc.mallopt(MOST_MAPPED, 65_536)  # the default
+        # Where glibc's thresholds end, which grow with what is freed unless one has been set.
+        libc.mallopt(MAP_THRESHOLD, 32 * 2**20)
+        libc.mallopt(TRIM_THRESHOLD, 64 * 2**20)
         libc.malloc_trim(0)
