@@ -172,13 +172,21 @@ def orthogonal(matrix: Tensor, iterations: int = 3) -> Tensor:
     # What X is multiplied with depends on XXᵀ alone, so all but two products are small ones.
     length = X.norm().clamp(min=1e-7)
     A = X @ X.T / length.square()
-    factor = torch.eye(len(A)).to(A) / length
-    for _ in range(iterations):
-        P = torch.addmm(A, A, A, beta=-4.7750, alpha=2.0315)
-        P.diagonal().add_(3.4445)
-        A, factor = P @ A @ P, P @ factor
+    P = quintic(A)
+    factor = P * (1 / length)
+    for _ in range(iterations - 1):
+        A = P @ A @ P
+        P = quintic(A)
+        factor = P @ factor
     product: Tensor = factor @ X
     return product if X is matrix else product.T
+
+
+def quintic(A: Tensor) -> Tensor:
+    """a + b A + c A², the factor of X in an iteration where A = XXᵀ."""
+    P = torch.addmm(A, A, A, beta=-4.7750, alpha=2.0315)
+    P.diagonal().add_(3.4445)
+    return P
 
 
 def one_cycle(progress: float, warm_up: float) -> float:
