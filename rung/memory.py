@@ -16,7 +16,8 @@ def kept_memory() -> Iterator[None]:
 
     glibc gives every large array that is freed back to the system at once and gets the next one
     as new pages, which the kernel fills with zeros one by one: two fifths of the time in which a
-    processor trains a net. Other C libraries are left as they are.
+    processor trains a net. Only the main thread gains, as the memory that glibc sets apart for
+    others is limited. Other C libraries are left as they are.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
