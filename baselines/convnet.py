@@ -113,13 +113,14 @@ class Net(nn.Module):
         self.register_buffer("mean", mean)
         self.register_buffer("sd", sd.clamp(min=1))
         side = max(pictures.shape[1:3])
-        narrow, stride = width, 1
         if side >= BROAD:  # a large map costs most and tells least
             filters = whitening(self.standardized(pictures), max(1, width // 2))
             narrow, stride = len(filters), 2
-        first = conv(pictures.shape[3], narrow, stride=stride)
-        if side >= BROAD:
+            first = conv(pictures.shape[3], narrow, stride=stride)
             first[0].weight = nn.Parameter(filters, requires_grad=False)
+        else:
+            narrow, stride = width, 1
+            first = conv(pictures.shape[3], narrow)
         layers: list[nn.Module] = [
             *(first, nn.ReLU()),
             *(conv(narrow, 2 * width), nn.ReLU()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import json
 import sys
@@ -285,6 +286,27 @@ def test_parts_that_are_not_asked_for_stay(
     assert command.main(["intervals", "--to", str(tmp_path)]) == 2
     assert "is of Another" in capsys.readouterr().err
     assert file.read_text() == written
+
+
+def test_only_parts_that_ask_for_pictures_say_which_they_got(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @functools.cache
+    def pictures_of_the_mini() -> tuple[Any, str]:
+        return None, "no connection"
+
+    def asking(full: bool) -> Any:
+        pictures_of_the_mini()
+        yield timed()
+
+    monkeypatch.setattr(command, "pictures", pictures_of_the_mini)
+    monkeypatch.setitem(command.WORK, "linear", asking)
+    monkeypatch.setitem(command.WORK, "intervals", lambda full: iter([timed(name="No picture")]))
+    monkeypatch.setitem(command.WORK, "decoding", asking)
+    assert command.main(["linear", "intervals", "decoding", "--to", str(tmp_path)]) == 0
+    parts = report.read(tmp_path / "bench.json").parts
+    said = {name: len(parts[name]) - 1 for name in ("linear", "intervals", "decoding")}
+    assert said == {"linear": 1, "intervals": 0, "decoding": 1}
 
 
 def test_lazypredict_is_left_out_aloud_where_it_is_not(

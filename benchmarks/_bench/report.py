@@ -149,9 +149,9 @@ def page(found: Bench) -> str:
 def parts(found: Bench) -> Iterator[str]:
     threads = f"{found.threads} thread{'s' * (found.threads != 1)}"
     yield (
-        "# What it costs\n\nMade by `nox -s bench -- --full --to results`, from [bench.json](bench.json) "
-        "alone."
-        f"\nOn {found.machine}, {threads}, rung {found.version}."
+        "# What it costs\n\n"
+        "Made by `nox -s bench -- --full --to results`, from [bench.json](bench.json) alone.\n"
+        f"On {found.machine}, {threads}, rung {found.version}."
     )
     missed = [f"- {line}" for line in found.missed]
     yield "\n".join(["Missed:\n", *missed]) if missed else "All that is promised is kept."
