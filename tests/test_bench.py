@@ -102,8 +102,11 @@ def test_promises_of_a_pair(changes: dict[str, Any], missed: str | None) -> None
 
 
 def test_share_that_the_net_waits() -> None:
-    found = records.Flow("into the net", 1_000, [2.0, 2.5, 3.0], [2.0, 2.0, 2.0], most=1.05)
-    assert found.cells["the net waits"] == "20.0%"
+    found = records.Flow(
+        "into the net", 1_000, [2.0, 2.5, 3.0], [2.0, 2.0, 2.0], [0.3, 0.2, 0.2], most=1.05
+    )
+    assert found.cells["optimizers"] == "8.0%"
+    assert found.cells["the net waits"] == "12.0%"
     assert found.cells["pictures a second"] == "400"
     assert [p.kept for p in found.promises] == [False]
 
@@ -130,7 +133,7 @@ def everything() -> Any:
         timed(),
         growth(),
         records.Flow("first", 13_394, [8.0, 9.0], most_s=10.0),
-        records.Flow("into the net", 4_096, [20.0], [19.8], most=1.05),
+        records.Flow("into the net", 4_096, [20.0], [19.8], [0.1], most=1.05),
         records.Isolated("random", [0.04, 0.05], [0.06, 0.06], [0.02, 0.01], 200, [9.0]),
         records.LeftOut("auto-sklearn", "its time is a budget"),
     )
@@ -379,6 +382,7 @@ def test_the_net_alone_gets_the_batches_of_a_training(monkeypatch: pytest.Monkey
     assert found.pictures == 48 * pipeline.EPOCHS
     assert "16 px" in found.name
     assert len(found.ratios) == 1
+    assert 0 < found.steps < 1
 
 
 def test_isolation_is_measured_in_turns() -> None:

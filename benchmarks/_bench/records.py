@@ -237,13 +237,15 @@ class Growth(Record):
 @dataclass(frozen=True)
 class Flow(Record):
     """Pictures on their way. seconds: of each turn. alone_s: what the net takes if nothing is to be
-    waited for. most_s, most: the seconds and the ratio of the two that are promised."""
+    waited for and nothing learnt. steps_s: those of `seconds` that its optimizers took. most_s,
+    most: the seconds, and their ratio to the net alone, that are promised."""
 
     section = "pipeline"
     name: str
     pictures: int
     seconds: list[float]
     alone_s: list[float] = dataclasses.field(default_factory=list)
+    steps_s: list[float] = dataclasses.field(default_factory=list)
     most_s: float | None = None
     most: float | None = None
 
@@ -262,6 +264,11 @@ class Flow(Record):
         return statistics.median(self.seconds) / statistics.median(self.alone_s)
 
     @property
+    def steps(self) -> float:
+        """The share of the time that its optimizers take."""
+        return statistics.median(self.steps_s) / statistics.median(self.seconds)
+
+    @property
     def cells(self) -> dict[str, str]:
         alone = self.alone_s
         return {
@@ -270,7 +277,10 @@ class Flow(Record):
             "pictures a second": f"{self.pictures / statistics.median(self.seconds):,.0f}",
             "the net alone": seconds(alone) if alone else "",
             "ratio": spread(self.ratio, self.ratios) if alone else "",
-            "the net waits": f"{max(0.0, 1 - 1 / self.ratio):.1%}" if alone else "",
+            "optimizers": f"{self.steps:.1%}" if self.steps_s else "",
+            "the net waits": (
+                f"{max(0.0, 1 - 1 / self.ratio - self.steps):.1%}" if self.steps_s else ""
+            ),
             "promised": "; ".join(map(str, self.promises)),
         }
 
