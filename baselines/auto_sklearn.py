@@ -20,6 +20,7 @@ def search(
     import json
 
     import autosklearn
+    import numpy as np
     from autosklearn.classification import AutoSklearnClassifier
     from autosklearn.metrics import log_loss, root_mean_squared_error
     from autosklearn.regression import AutoSklearnRegressor
@@ -29,9 +30,13 @@ def search(
     # A pipeline gets a tenth of the time. With 1.2 million values (SMS Spam) two of ten were done by
     # then on a busy core; with 32,561 rows (Adult) or 2 million values (Fashion-MNIST), none.
     most = min(10_000, 1_000_000 // X.shape[1])
-    if len(X) > most:
-        part = {"train_size": most, "random_state": seed, "stratify": y if classes else None}
-        X, _, y, _ = train_test_split(X, y, **part)
+    if len(X) > most + (y.max() + 1 if classes else 0):
+        rows = np.arange(len(X))
+        alone = np.bincount(y)[y] == 1 if classes else np.zeros(len(X), bool)
+        part = {"train_size": most - alone.sum(), "random_state": seed}
+        some = train_test_split(rows[~alone], stratify=y[~alone] if classes else None, **part)[0]
+        kept = np.concatenate([some, rows[alone]])
+        X, y = X[kept], y[kept]
     model = (AutoSklearnClassifier if classes else AutoSklearnRegressor)(
         time_left_for_this_task=seconds,
         memory_limit=memory,

@@ -13,7 +13,10 @@ def make(dataset: Dataset, seed: int) -> Any:
         stop = {"early_stopping": True, "n_iter_no_change": 20, "max_iter": 1_000}
         return HistGradientBoostingRegressor(min_samples_leaf=5, random_state=seed, **stop)
     # A tenth is held out of each class, if it has ten rows.
-    stop = {"early_stopping": bool(np.bincount(dataset.y).min() >= 10), "n_iter_no_change": 20}
+    stop = {
+        "early_stopping": bool(np.unique(dataset.y, return_counts=True)[1].min() >= 10),
+        "n_iter_no_change": 20,
+    }
     return HistGradientBoostingClassifier(max_iter=300, random_state=seed, **stop)
 
 

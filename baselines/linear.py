@@ -42,10 +42,11 @@ def of_texts(dataset: Dataset) -> Any:
     steps = [("words", "passthrough"), ("logistic", LogisticRegression(C=30, solver="liblinear"))]
     model = OneVsRestClassifier(Pipeline(steps))
     smallest = np.unique(dataset.y, return_counts=True)[1].min()
-    if smallest < 10:
-        return model  # a class too small to validate on
-    part = {"train_size": min(TUNING_ROWS, int(0.8 * len(dataset.y))), "test_size": 0.2}
+    train_size = min(TUNING_ROWS, int(0.8 * len(dataset.y)))
     many = dataset.X.nnz > MANY_WORDS
+    if smallest < 10 or (many and smallest * train_size < len(dataset.y)):
+        return model  # a class too small to validate on
+    part = {"train_size": train_size, "test_size": 0.2}
     validation = StratifiedShuffleSplit(1, random_state=0, **part) if many else StratifiedKFold(5)
     # Weights are a few times as large as what they weigh, so C is as much less.
     grid = [

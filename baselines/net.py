@@ -45,12 +45,22 @@ baseline = Baseline(
 )
 
 
+def rows_of_batch(n: int) -> int:
+    return min(max(n // 16, 8), 256)
+
+
+def affordable(epochs: int, n: int) -> int:
+    """So many epochs of n rows, or those that make MOST_STEPS updates."""
+    return max(1, min(epochs, MOST_STEPS * rows_of_batch(n) // n))
+
+
 class _Net(BaseEstimator):  # type: ignore[misc]
     """What the classifier and the regressor share.
 
     X: (n, n_features) float, on comparable scales. epochs, dropout (the share of hidden values
     left out in training): given together, else those are taken that predict a fifth of the
-    training rows best, by a net trained on the rest. width: of the hidden layers.
+    training rows best, by a net trained on the rest. Many rows are passed over less often: after
+    MOST_STEPS updates it is enough. width: of the hidden layers.
     """
 
     _learning_rate: float  # the peak
@@ -93,7 +103,7 @@ class _Net(BaseEstimator):  # type: ignore[misc]
                 net = self._train(X[rest], y[rest], n_outputs, loss, seed, *setting)
                 losses.append(float(loss(self._answers(net, X[held]), y[held].to(self.device))))
             chosen = SETTINGS[int(np.argmin(losses))]
-        self.epochs_, self.dropout_ = chosen
+        self.epochs_, self.dropout_ = affordable(chosen[0], n), chosen[1]
         self.net_ = self._train(X, y, n_outputs, loss, seed, *chosen).cpu()  # for any machine
         return self
 
@@ -107,7 +117,6 @@ class _Net(BaseEstimator):  # type: ignore[misc]
         epochs: int,
         dropout: float,
     ) -> nn.Module:
-        batch_size = min(max(len(X) // 16, 8), 256)
         with seeded(seed, self.device) as generator:
             layers: list[nn.Module] = []
             for inputs in (X.shape[1], self.width):
@@ -118,8 +127,8 @@ class _Net(BaseEstimator):  # type: ignore[misc]
                 self._tensor(X),
                 y.to(self.device),
                 loss=loss,
-                epochs=max(1, min(epochs, MOST_STEPS * batch_size // len(X))),
-                batch_size=batch_size,
+                epochs=affordable(epochs, len(X)),
+                batch_size=rows_of_batch(len(X)),
                 learning_rate=self._learning_rate,
                 weight_decay=self.weight_decay,
                 generator=generator,

@@ -104,7 +104,7 @@ class _RandomPatches(BaseEstimator):  # type: ignore[misc]
             device=self.device,
             precision=self.precision,
         ).fit(features, y)
-        self.n_train_ = len(pictures)
+        self.n_train_ = self.kernel_ridge_.n_train_
         return self
 
     def _features(self, pyramid: list[NDArray[np.uint8]]) -> NDArray[np.float32]:

@@ -310,13 +310,17 @@ def read_all(path: Path, max_bytes: int) -> bytes:
         ) from error
 
 
-def decoded(content: bytes, encoding: str, where: str) -> str:
-    """The text, without a byte order mark. Raises RungError where it is not in this encoding."""
+def decoded(content: bytes, encoding: str, where: str, remedy: str | None = None) -> str:
+    """The text, without a byte order mark. Raises RungError where it is not in this encoding, with
+    what to do: to save it anew, or to declare another one in a data set's file."""
     try:
         return content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
     except (UnicodeDecodeError, LookupError) as error:
         line = content[: getattr(error, "start", 0)].count(b"\n") + 1
         raise RungError(
-            f"{where} is not in {encoding} ({one_line(error)}, line {line}); save it in "
-            f'{encoding}, or declare what it is in, `encoding="latin-1"` say'
+            f"{where} is not in {encoding} ({one_line(error)}, line {line}); "
+            + (
+                remedy
+                or f'save it in {encoding}, or declare what it is in, `encoding="latin-1"` say'
+            )
         ) from error

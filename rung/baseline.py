@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rung.dataset import Dataset, Modality, Pictures, Task
+from rung.dataset import Dataset, Modality, Task, seen
 
 # What an estimator is handed as X, for n examples (rung.features makes it):
 #   nothing       (n, 1) zeros: the input can't be looked at
@@ -46,11 +47,14 @@ class Baseline:
     gpu: bool = False  # True: takes `device` and `precision`
     interpreter: str = ""  # the environment that it runs in, by `nox -s NAME`; "": the engine's
 
+    def fixed(self, train_size: int | None, n: int) -> bool:
+        """Whether all seeds give the same model. train_size: rows drawn from a training part of n,
+        other ones for each seed; None for all."""
+        return self.deterministic and (train_size is None or train_size >= n)
+
     def applies_to(self, dataset: Dataset) -> bool:
         if dataset.task not in self.tasks or dataset.modality not in self.modalities:
             return False
         if self.most_values is None or dataset.modality != "image":
             return True
-        encoded = isinstance(dataset.X, Pictures)
-        side, _, channels = (self.px, self.px, 3) if encoded else dataset.X.shape[1:]
-        return bool(min(side, self.px) ** 2 * channels <= self.most_values)
+        return math.prod(seen(dataset.X, self.px)) <= self.most_values

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rung.baseline import Baseline
-from rung.dataset import Dataset, Pictures
+from rung.dataset import Dataset, seen
 from rung.device import Device
+
+ALONE = ("holdout", "official", "test", "groups", "time")  # names of a split that is the only one
 
 
 @dataclass(frozen=True)
@@ -93,15 +95,21 @@ class Trial:
             parts.append(self.device.label.replace(" ", "-"))
         return "-".join(parts)
 
+    @property
+    def of_split(self) -> str:
+        """Which of several splits, "" where there is one."""
+        return "" if self.split in ALONE else f"split {self.split}"
+
     def __str__(self) -> str:
-        return f"{self.dataset} {self.row} seed {self.seed_index}"
+        words = (self.dataset, self.row, self.of_split, f"seed {self.seed_index}")
+        return " ".join(filter(None, words))
 
 
 def picture_size(dataset: Dataset, px: int) -> int | None:
     """The side at which the pictures are seen: smaller ones stay as they are."""
     if dataset.modality != "image":
         return None
-    return px if isinstance(dataset.X, Pictures) else min(px, int(dataset.X.shape[1]))
+    return max(seen(dataset.X, px)[:2])
 
 
 def variants_of(variants: Sequence[Variant], rung: str, dataset: str) -> Sequence[Variant]:
@@ -120,7 +128,7 @@ def trials(
 ) -> list[Trial]:
     """The trials of a ladder on a data set: rung by rung, lowest first.
 
-    A deterministic rung is fitted once. Rungs that can't use the GPU run on the processor.
+    A rung is fitted once where the same training part always gives the same model. Rungs that can't use the GPU run on the processor.
     """
     plan = []
     for name, baseline in baselines:
@@ -143,6 +151,6 @@ def trials(
                     sized=px != usual,
                 )
                 for split in dataset.splits
-                for index in range(1 if baseline.deterministic else seeds)
+                for index in range(1 if baseline.fixed(train_size, len(split.train)) else seeds)
             ]
     return plan

@@ -263,7 +263,8 @@ class Board:
         mine = predictions.aligned(given, held_out)
         values = self.metric.values(mine)
         if values is None:
-            raise RungError(f"these predictions have no {self.metric.title}; give probabilities")
+            lacking = "probabilities" if held_out.classes else "a column `std`"
+            raise RungError(f"these predictions have no {self.metric.title}; give {lacking}")
         rivals = []
         for row, said in zip(self.rows, self.answers, strict=False):
             theirs = self.metric.values(said.predictions[0])
@@ -276,6 +277,7 @@ class Board:
             dataset=self.dataset,
             metric=self.metric,
             level=self.level,
+            n_test=len(self.ids),
             scores=Answers((mine,), 0, 0).scores([self.metric, *declared], self.level),
         )
 

@@ -185,7 +185,9 @@ def parser() -> argparse.ArgumentParser:
     ):
         action = actions.add_parser(name, help=text, description=text + ".")
         action.add_argument("name", metavar="NAME")
-        action.add_argument("--suite", action="append", default=[], help=argparse.SUPPRESS)
+        action.add_argument(
+            "--suite", action="append", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
         if name == "add":
             action.add_argument("path", type=Path, metavar="FILE_OR_FOLDER")
     text = "look at a data set: classes, columns, lengths or sizes, samples, what looks wrong"
@@ -196,7 +198,9 @@ def parser() -> argparse.ArgumentParser:
         epilog="example: rung data describe house.csv --target price --html house.html",
     )
     describe.add_argument("name", metavar="NAME_OR_PATH", help="as `rung run` takes it")
-    describe.add_argument("--suite", action="append", default=[], help=argparse.SUPPRESS)
+    describe.add_argument(
+        "--suite", action="append", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+    )
     add_own(describe)
     describe.add_argument(
         "--format",
@@ -377,7 +381,7 @@ def climb(arguments: argparse.Namespace) -> list[Any]:
         "device": arguments.device,
         "precision": arguments.precision,
         "trial_timeout": timeout and quantities.seconds(timeout, "--trial-timeout"),
-        "trial_memory": memory and quantities.size(memory, "--trial-memory"),
+        "trial_memory": memory and some_memory(memory),
         "scheduler": arguments.scheduler,
         "workers": arguments.workers,
         "level": getattr(arguments, "level", 0.95),
@@ -390,6 +394,15 @@ def climb(arguments: argparse.Namespace) -> list[Any]:
         if runs[-1].stopped is not None:
             break
     return runs
+
+
+def some_memory(text: str) -> int:
+    from rung import quantities
+
+    found = quantities.size(text, "--trial-memory")
+    if not found:
+        raise RungError(f"--trial-memory {text}: some memory is needed")
+    return found
 
 
 class Terminated(KeyboardInterrupt):
@@ -410,15 +423,22 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def stopped(stop: KeyboardInterrupt) -> int:
-    print("rung: stopped; finished trials are kept, run again to go on", file=sys.stderr)
+def stopped(stop: KeyboardInterrupt, how_to_go_on: str = "") -> int:
+    print(f"rung: stopped{how_to_go_on}", file=sys.stderr)
     return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.plot is not None:
+        from rung.render.page import check_picture
+
+        check_picture(arguments.plot)
     runs = climb(arguments)
-    show([board for run in runs for board in run.boards], arguments)
-    return closing(runs)
+    boards = [board for run in runs for board in run.boards]
+    show(boards, arguments)
+    status = closing(runs)
+    draw(boards, arguments)
+    return status
 
 
 def closing(runs: list[Any]) -> int:
@@ -427,15 +447,18 @@ def closing(runs: list[Any]) -> int:
         for note in run.notes:
             print(f"rung: {' '.join(note.split())}", file=sys.stderr)
     if runs[-1].stopped is not None:
-        return stopped(runs[-1].stopped)
+        return stopped(runs[-1].stopped, "; finished trials are kept, run again to go on")
     return NO if any(board.failures for run in runs for board in run.boards) else DONE
 
 
 def show(boards: list[Board], arguments: argparse.Namespace) -> None:
-    """Prints the boards, and draws them where asked to."""
     from rung.render import render
 
     print(render(boards, arguments.format, terminal_width()))
+
+
+def draw(boards: list[Board], arguments: argparse.Namespace) -> None:
+    """The boards as pictures, where asked for."""
     if arguments.plot is not None:
         from rung.render.plot import plot
 
@@ -458,7 +481,9 @@ def board(arguments: argparse.Namespace) -> int:
     folder = arguments.results or publish.folder()
     if arguments.across is not None:
         return across(folder, arguments)
-    show(publish.boards(folder, arguments.names, arguments.level, arguments.metric), arguments)
+    boards = publish.boards(folder, arguments.names, arguments.level, arguments.metric)
+    show(boards, arguments)
+    draw(boards, arguments)
     return DONE
 
 
@@ -496,10 +521,11 @@ def beat(arguments: argparse.Namespace) -> int:
 def publish(arguments: argparse.Namespace) -> int:
     from rung import publish
 
+    folder: Path = arguments.to or publish.folder()
+    publish.writable(folder)
     runs = climb(arguments)
     if runs[-1].stopped is not None:
         return closing(runs)  # half a run is not published
-    folder = arguments.to or publish.folder()
     outcomes = [outcome for run in runs for outcome in run.outcomes]
     for path in publish.write(outcomes, folder):
         print(path)

@@ -33,11 +33,12 @@ def execute(
     distributed = library()
     preload = runner.heavy({t.rung for t in pending})
     with connected(resources) as client:
-        named = suite.entries("datasets")
+        if any(t.device.kind != "cpu" for t in pending):
+            check_gpus(client)
         sent = {
             name: client.scatter(datasets[name], hash=False)
             for name in {t.dataset for t in pending}
-            if name not in named
+            if not found_by_name(datasets[name])
         }
         futures = {}
         for trial in pending:
@@ -67,6 +68,26 @@ def execute(
             with contextlib.suppress(Exception):
                 client.cancel(list(futures), force=True)
             raise
+
+
+def check_gpus(client: Any) -> None:
+    """Raises RungError unless a worker says that it has a GPU: Dask would wait for one for ever."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    if not any("GPU" in worker["resources"] for worker in workers):
+        raise RungError(
+            "no worker of the cluster has a GPU; start one by hand with --resources GPU=1, or say "
+            "--device cpu"
+        )
+
+
+def found_by_name(dataset: Dataset) -> bool:
+    """Whether it is the one that `suite.load` finds: one of a user's own may have such a name too."""
+    if dataset.name not in suite.entries("datasets"):
+        return False
+    try:
+        return suite.load(dataset.name).fingerprint == dataset.fingerprint
+    except RungError:  # its archive is not here
+        return False
 
 
 def answer(future: Any, trial: Trial, dataset: Dataset) -> Finished | None:

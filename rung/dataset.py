@@ -9,6 +9,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 Task = Literal["classification", "regression"]
 Modality = Literal["image", "text", "tabular"]
+# Numbers that can be scored: the fourth powers of their ratios are finite.
+LARGEST, LEAST_STD = 1e60, 1e-15
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +233,7 @@ class Dataset:
         splits: int | None = None,
         drop_missing_target: bool = False,
     ) -> Dataset:
-        """A data set from a .csv, .tsv or .parquet file (gzipped or not), or from a pandas frame.
+        """A data set from a file, .csv or .tsv (gzipped or not) or .parquet, or from a pandas frame.
 
         What is None is inferred, or not used; what was inferred stands in `notes`. target: the
         column to predict (target, label, class or y). text: the column of texts to learn from,
@@ -439,6 +442,15 @@ def _typed_column(column: Any, name: str) -> Any:
     return strings.where(column.notna(), None).astype(pd.StringDtype(na_value=np.nan))
 
 
+def seen(X: NDArray[Any] | Pictures, px: int) -> tuple[int, int, int]:
+    """Height, width and channels of pictures as a rung sees them that takes px on a side: squares,
+    and smaller ones as they are."""
+    if isinstance(X, Pictures):
+        return px, px, 3
+    height, width, channels = X.shape[1:]
+    return (height, width, channels) if max(height, width) <= px else (px, px, channels)
+
+
 def numeric(X: NDArray[Any], name: str) -> NDArray[np.float64]:
     """X as float64, or an error that names the first cell which is no finite number."""
     try:
@@ -469,10 +481,17 @@ def encode(
         if not np.isfinite(values).all():
             row = int(np.argmax(~np.isfinite(values)))
             raise RungError(f"{name}: the target of row {row} is NaN or infinite; drop such rows")
+        if np.abs(values).max(initial=0) > LARGEST:
+            raise RungError(f"{name}: the target goes beyond {LARGEST:g}; say it in another unit")
         return values, ()
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         row = int(np.argmax(~np.isfinite(y)))
         raise RungError(f"{name}: the label of row {row} is NaN or infinite; drop such rows")
+    if y.dtype.kind == "O":
+        import pandas as pd
+
+        if len(gaps := np.flatnonzero(pd.isna(y))):
+            raise RungError(f"{name}: the label of row {gaps[0]} is missing; drop such rows")
     if classes is not None and y.dtype.kind in "iu":
         if len(y) and (y.min() < 0 or y.max() >= len(classes)):
             raise RungError(
@@ -480,7 +499,13 @@ def encode(
                 f"but {len(classes)} classes are declared"
             )
         return y.astype(np.int64), tuple(classes)
-    found, codes = np.unique(y, return_inverse=True)
+    try:
+        found, codes = np.unique(y, return_inverse=True)
+    except TypeError as error:
+        kinds = sorted({type(v).__name__ for v in y})
+        raise RungError(
+            f"{name}: the labels are of several types, {', '.join(kinds)}; use one"
+        ) from error
     labels = tuple(str(c) for c in found)
     if classes is not None:
         missing = sorted(set(labels) - set(classes))
@@ -541,8 +566,18 @@ def holdout(
     """
     salt = f"{name}/" if name else ""
     ranks = np.array([id_hash(f"{salt}{i}") for i in ids], dtype=np.uint64)
-    n_test = test_size if isinstance(test_size, int) else round(test_size * len(ids))
-    n_test = min(max(n_test, 1), len(ids) - 1)
+    if isinstance(test_size, Integral):
+        n_test = int(test_size)
+        if not 1 <= n_test < len(ids):
+            raise RungError(
+                f"test_size {n_test}: hold out 1 to {len(ids) - 1:,} of {len(ids):,} rows"
+            )
+    elif 0 < test_size < 1:
+        n_test = min(max(round(test_size * len(ids)), 1), len(ids) - 1)
+    else:
+        raise RungError(
+            f"test_size {test_size}: say a share between 0 and 1, or a whole number of rows"
+        )
     if task == "regression":
         test = np.argsort(ranks, kind="stable")[:n_test]
     else:

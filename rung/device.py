@@ -30,11 +30,12 @@ class Device:
         return "cpu" if self.kind == "cpu" else f"cuda {self.precision}"
 
 
-def resolve(device: str = "auto", precision: str = "auto") -> Device:
+def resolve(device: str = "auto", precision: str = "auto", on_cluster: bool = False) -> Device:
     """What `--device` and `--precision` mean on this machine. Raises RungError if it can't be had.
 
     auto takes a GPU where there is one; on it bf16 where the GPU has it, else fp16; on a
-    processor always fp32.
+    processor always fp32. What the machines of a cluster have is not known here: there auto is a
+    processor, and on GPUs bf16.
     """
     if precision not in PRECISIONS:
         raise RungError(f"no precision {precision!r}; there are: {', '.join(PRECISIONS)}")
@@ -42,7 +43,9 @@ def resolve(device: str = "auto", precision: str = "auto") -> Device:
     if name not in ("auto", "cpu", "cuda") or (index and (name != "cuda" or not index.isdigit())):
         raise RungError(f"no device {device!r}; say {DEVICES}")
     gpus = 0
-    if name != "cpu":
+    if on_cluster:
+        gpus = int(name == "cuda") * (int(index or 0) + 1)
+    elif name != "cpu":
         import torch
 
         gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -56,8 +59,16 @@ def resolve(device: str = "auto", precision: str = "auto") -> Device:
             raise RungError(f"--precision {precision} needs a GPU; a processor runs fp32")
         return Device()
     if precision == "auto":
-        precision = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        precision = "bf16" if on_cluster or has_bf16(int(index or 0)) else "fp16"
     return Device(f"cuda:{int(index or 0)}", precision)
+
+
+def has_bf16(index: int) -> bool:
+    """Whether the GPU works in bf16 itself. (torch also says so of those for which it emulates it,
+    slower than fp32.)"""
+    import torch
+
+    return torch.version.hip is not None or torch.cuda.get_device_capability(index) >= (8, 0)
 
 
 def synchronize(device: str) -> None:
@@ -101,7 +112,7 @@ class Pieces:
                 if self.number >= rows:
                     raise
             # Outside the handler, whose traceback keeps what is to be freed.
-            self.number *= 2
+            self.number = min(2 * self.number, rows)
             torch.cuda.empty_cache()
             warnings.warn(
                 f"out of GPU memory with batches of {rows}; going on in {self.number} pieces of a "

@@ -17,7 +17,7 @@ from sklearn.utils.validation import validate_data
 
 from rung import home
 from rung.baseline import Needs
-from rung.dataset import Dataset, Pictures, is_frame
+from rung.dataset import Dataset, Pictures, is_frame, seen
 from rung.errors import RungError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def pixels(dataset: Dataset, px: int) -> NDArray[np.uint8]:
     """
     if not isinstance(dataset.X, Pictures):
         array: NDArray[np.uint8] = dataset.X
-        return array if array.shape[1] <= px else _shrink(array, px)
+        return array if seen(array, px) == array.shape[1:] else _shrink(array, px)
     pictures = dataset.X
 
     def decode() -> tuple[NDArray[np.uint8], str]:
@@ -90,14 +90,11 @@ def resized(pictures: Tensor, sides: Sequence[int]) -> Tensor:
 
 
 def _shrink(array: NDArray[np.uint8], px: int) -> NDArray[np.uint8]:
-    from PIL import Image
+    import torch
 
-    def one(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
-        small = np.asarray(image.resize((px, px), Image.Resampling.BILINEAR))
-        return small[..., None] if small.ndim == 2 else small
-
-    return np.stack([one(p) for p in array])
+    # Part by part, as the array may be larger than the memory.
+    parts = np.array_split(array, -(-len(array) // 512))
+    return np.concatenate([resized(torch.tensor(part), [px, px]).numpy() for part in parts])
 
 
 def _digest(array: NDArray[Any]) -> str:
@@ -132,10 +129,7 @@ def picture_shape(dataset: Dataset, needs: Needs, px: int) -> tuple[int, int, in
     """Height, width and channels of the pictures that the rows of `raw` are, where they are."""
     if dataset.modality != "image" or needs in ("nothing", "pixels"):
         return None
-    if isinstance(dataset.X, Pictures):
-        return px, px, 3
-    _, height, width, channels = dataset.X.shape
-    return (height, width, channels) if height <= px else (px, px, channels)
+    return seen(dataset.X, px)
 
 
 class Standardize(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -173,8 +167,8 @@ class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     with few categories depends on what is made, as do gaps:
     "numbers"       codes in alphabetical order, -1 for one not seen in training; NaN where a
                     number or a category is missing: for trees, which cut where they like
-    "standardized"  a column for each (a missing one counts as a category; one not seen in training
-                    is none of them), left at 0 and 1. Missing numbers get the mean, with a column
+    "standardized"  a column for each, of two a single one (a missing one counts as a category; one
+                    not seen in training is none of them, or the first of two), left at 0 and 1. Missing numbers get the mean, with a column
                     that says where, and what was a number or a date is standardised: two rows of
                     different category are as far apart as two of differing numbers usually are
     "categories"    a frame, in which it has the type category; NaN for what is missing

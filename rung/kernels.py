@@ -349,8 +349,7 @@ class KernelRidgeClassifier(ClassifierMixin, _KernelRidge):  # type: ignore[misc
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         Y = np.eye(len(self.classes_))[codes]
-        self.prior_ = Y.mean(axis=0)
-        rows, left_out = self._fit(X, Y - self.prior_)
+        rows, left_out = self._fit(X, Y - Y.mean(axis=0))
         self.scale_, self.bias_ = calibrate(left_out, codes[rows])
         return self
 

@@ -92,7 +92,8 @@ def climb(
             if scheduler is None
             else "--scheduler is for a cluster that runs, --workers starts one; say one of them"
         )
-    if scheduler is not None or workers is not None:
+    on_cluster = scheduler is not None or workers is not None
+    if on_cluster:
         cluster.library()
     check_level(level)
     if isinstance(target, Dataset):
@@ -103,7 +104,7 @@ def climb(
     chosen = baselines if baselines is not None else target.baselines
     names = [e.name for e in suite.ladder()] if chosen is None else list(chosen)
     rungs = {name: suite.baseline(name) for name in names}
-    where = devices.resolve(device, precision)
+    where = devices.resolve(device, precision, on_cluster)
     home.need()
     for name in target.datasets:
         datasets[name] = datasets.get(name) or suite.load(name)

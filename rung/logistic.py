@@ -9,6 +9,7 @@ for each starts where the last one ended.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -96,8 +97,10 @@ class LogisticRegressionCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
 def folds(X: NDArray[Any], codes: NDArray[np.int64]) -> Any:
     """(rows to train on, rows held out), stratified."""
-    one = StratifiedShuffleSplit(1, random_state=0)
-    return (StratifiedKFold(5) if X.size < MANY_VALUES else one).split(X, codes)
+    if X.size < MANY_VALUES:
+        return StratifiedKFold(5).split(X, codes)
+    held = max(math.ceil(len(X) / 10), int(codes.max()) + 1)  # one of each class at the least
+    return StratifiedShuffleSplit(1, test_size=held, random_state=0).split(X, codes)
 
 
 class Problem:

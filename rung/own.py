@@ -41,6 +41,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLES = (".csv", ".tsv", ".parquet")
+GAPS = "rung: words for gaps"  # of a frame's attrs
+# Texts that pandas takes for gaps and that may be meant: a class "None".
+TAKEN_FOR_GAPS = {
+    "None",
+    "none",
+    "NA",
+    "N/A",
+    "n/a",
+    "null",
+    "NULL",
+    "nan",
+    "NaN",
+    "<NA>",
+    "#N/A",
+    "#NA",
+}
 # What a target is called where nobody says it, the likeliest first.
 TARGETS = ("target", "label", "class", "y")
 # Whole numbers with at most so many different values are taken for classes.
@@ -140,7 +156,7 @@ def from_table(table: str | Path | pd.DataFrame, options: Options) -> Dataset:
             )
         return from_frame(table, "the table", "table", options, [])
     if Path(table).is_dir() or suffix(Path(table)) not in TABLES:
-        raise RungError(f"{table} is no table; there are {', '.join(TABLES)}, each also as .gz")
+        raise RungError(f"{table} is no table; there are {', '.join(TABLES)}, text also as .gz")
     return load(table, **vars(options))
 
 
@@ -177,26 +193,29 @@ def read_table(place: Path) -> tuple[Any, list[str]]:
         raise RungError(f"{place} is empty")
     if suffix(place) not in TABLES:
         raise RungError(
-            f"{place}: can't tell what it is; there are {', '.join(TABLES)} (each also as .gz), "
+            f"{place}: can't tell what it is; there are {', '.join(TABLES)} (text also as .gz), "
             ".npz, and folders with a folder for each class"
         )
     if starts_with(place, b"PAR1"):
         return read_frame(place, 2**62), []
+    if suffix(place) == ".parquet":
+        raise RungError(f"{place} is no parquet file; one that is gzipped as a whole is not read")
     # The file is the user's own: only what comes out of a gzip is bounded.
     limit = place.stat().st_size
     if starts_with(place, b"\x1f\x8b"):
         limit = max(2**30, 50 * limit)
     content = read_all(place, limit)
-    decoded(content, "utf-8", str(place))
-    separator = check_lines(content, place)
+    decoded(content, "utf-8", str(place), remedy="save it in utf-8")
+    separator, gaps = check_lines(content, place)
     frame = read_frame(place, limit, sep=separator, low_memory=False, index_col=False)
+    frame.attrs[GAPS] = gaps
     names = {"\t": "tabs", " ": "spaces"}
     said = names.get(separator, repr(separator))
     return frame, [] if separator == "," else [f"The columns are separated by {said}."]
 
 
-def check_lines(content: bytes, place: Path) -> str:
-    """What separates the columns. Raises RungError for a line with too many or too few cells,
+def check_lines(content: bytes, place: Path) -> tuple[str, dict[str, set[str]]]:
+    """What separates the columns, and which words are gaps in which of them. Raises RungError for a line with too many or too few cells,
     which pandas would shift or fill."""
     csv.field_size_limit(2**31 - 1)
     first = content.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n").partition(b"\n")[0]
@@ -204,6 +223,7 @@ def check_lines(content: bytes, place: Path) -> str:
     text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
     rows = csv.reader(text, delimiter=separator)
     header: list[str] = []
+    gaps: dict[str, set[str]] = {}
     try:
         for cells in rows:
             if not header:
@@ -213,11 +233,15 @@ def check_lines(content: bytes, place: Path) -> str:
                     f"{place}: line {rows.line_num} has {_count(len(cells), 'cell')}, the header "
                     f"has {len(header)}; mend that line"
                 )
+            elif words := TAKEN_FOR_GAPS.intersection(cells):
+                for name, cell in zip(header, cells, strict=False):
+                    if cell in words:
+                        gaps.setdefault(name, set()).add(cell)
     except csv.Error as error:
         raise RungError(f"{place}: line {rows.line_num} can't be read ({error})") from error
     if double := [name for name, count in Counter(header).items() if count > 1 and name]:
         raise RungError(f"{place}: two columns are named {double[0]!r}; rename one")
-    return separator
+    return separator, gaps
 
 
 def from_frame(given: Any, where: str, name: str, options: Options, notes: list[str]) -> Dataset:
@@ -238,15 +262,19 @@ def from_frame(given: Any, where: str, name: str, options: Options, notes: list[
         )
         frame = together(frame, tested)
     missing = frame[target].isna().to_numpy()
+    words = listed(map(repr, sorted(given.attrs.get(GAPS, {}).get(target, ()))))
     if missing.any() and not options.drop_missing_target:
+        as_what = f" ({words} is taken for a gap; if it is a class, rename it)" if words else ""
         raise RungError(
             f"{where}: the target {target!r} is missing in {missing.sum():,} of "
-            f"{_count(len(frame), 'row')}; mend them, or leave them out: --drop-missing-target"
+            f"{_count(len(frame), 'row')}{as_what}; mend them, or leave them out: "
+            "--drop-missing-target"
         )
     if missing.all():
         raise RungError(f"{where}: the target {target!r} is missing in all rows")
     if missing.any():
-        left_out.append(f"{_count(int(missing.sum()), 'row')} without a target")
+        as_what = f" (also {words})" if words else ""
+        left_out.append(f"{_count(int(missing.sum()), 'row')} without a target{as_what}")
         frame, ids = frame[~missing].reset_index(drop=True), ids[~missing]
     y, task, task_why = target_values(frame[target], target, options.task, where)
     features = frame.drop(columns=[c for c in (target, options.group) if c])
@@ -590,7 +618,7 @@ def from_npz(place: Path, options: Options) -> Dataset:
         X, y = (np.concatenate(pair) for pair in given)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if y.ndim != 1 or len(X) != len(y):
+    if y.ndim != 1 or len(X) != len(y) or not len(y):
         raise RungError(
             f"{place}: X has the shape {X.shape} and y {y.shape}; y must be one target for each row"
         )

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rung.dataset import Task
+from rung import suite
+from rung.dataset import LARGEST, LEAST_STD, Task
 from rung.errors import RungError, unknown
 from rung.metrics import Predictions
 
@@ -190,7 +191,11 @@ def from_file(path: Path, test: HeldOut) -> list[Given]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise RungError(f"{path}: predictions are read from {', '.join(SUFFIXES)}")
-    ids_from = f"`rung data ids {test.name}` prints those that are"
+    ids_from = (
+        f"`rung data ids {test.name}` prints those that are"
+        if test.name in suite.entries("datasets")
+        else "`board.ids` has those that are"
+    )
     try:
         if suffix == ".csv":
             return [from_csv(path, ids_from)]
@@ -480,6 +485,9 @@ def numbers(table: Given, name: str) -> NDArray[np.float64]:
     if len(bad):
         row = int(bad[0])
         raise table.error(f"column {name!r}: {column[row]} is no finite number", row)
+    if len(huge := np.flatnonzero(np.abs(values) > LARGEST)):
+        row = int(huge[0])
+        raise table.error(f"column {name!r}: {column[row]} is too large to be scored", row)
     return np.asarray(values, dtype=np.float64)
 
 
@@ -494,10 +502,11 @@ def deviations(table: Given, name: str, n_seeds: int) -> NDArray[np.float64] | N
             "such as prediction_1 and std_1"
         )
     values = numbers(table, name)
-    bad = np.flatnonzero(values <= 0)
+    bad = np.flatnonzero(~((values >= LEAST_STD) & (values <= 1 / LEAST_STD)))
     if len(bad):
         row = int(bad[0])
-        raise table.error(f"column {name!r}: {values[row]:g} is no positive deviation", row)
+        what = "no positive deviation" if values[row] <= 0 else "too small or large to be scored"
+        raise table.error(f"column {name!r}: {values[row]:g} is {what}", row)
     return values
 
 

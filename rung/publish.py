@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rung import ladder, render, results, suite
 from rung.across import Across
 from rung.benchmark import Benchmark
-from rung.board import Board
+from rung.board import Board, belong_together
 from rung.errors import RungError, unknown
+from rung.render.page import write as write_file
 from rung.trial import Outcome
 
 INTRODUCTION = """# Results
@@ -66,18 +68,61 @@ def across(where: Path, name: str, level: float = 0.95) -> Across:
 
 def write(outcomes: Iterable[Outcome], where: Path) -> list[Path]:
     """Writes outcomes, pictures and README.md; returns the files. Other outcomes there stay, also
-    those of rungs that did not run this time."""
+    those of rungs that did not run this time.
+
+    Raises RungError, before anything is written, for outcomes that can't stand on one board with
+    those that stay, and where nothing ran.
+    """
     from rung.render.plot import plot
 
-    outcomes = [o for o in outcomes if not o.status.startswith("not run")]
-    written = results.write(outcomes, where)
-    for board in boards(where, sorted({o.trial.dataset for o in outcomes})):
+    given = list(outcomes)
+    outcomes = [o for o in given if not o.status.startswith("not run")]
+    if not outcomes and given:
+        raise RungError(f"nothing to publish: {given[0].trial.rung} is {given[0].status}")
+    names = sorted({o.trial.dataset for o in outcomes})
+    for name in names:
+        check_company([o for o in outcomes if o.trial.dataset == name], where, name)
+    try:
+        written = results.write(outcomes, where)
+    except OSError as error:
+        raise RungError(
+            f"can't write into {where} ({error.strerror}); mend that, publish again"
+        ) from error
+    for board in boards(where, names) if names else []:
         picture = where / board.dataset["name"] / "board.svg"
         plot(board, picture)
         written.append(picture)
     page = where / "README.md"
-    page.write_text(readme(where), encoding="utf-8")
+    write_file(page, readme(where).encode())
     return [*written, page]
+
+
+def check_company(outcomes: list[Outcome], where: Path, name: str) -> None:
+    """Raises RungError unless they go with the published ones that they leave in place."""
+    if name not in results.datasets(where):
+        return
+    rows = {o.trial.row for o in outcomes}
+    try:
+        belong_together(
+            [*outcomes, *(o for o in results.read(where, name) if o.trial.row not in rows)]
+        )
+    except RungError as error:
+        raise RungError(
+            f"{error}; publish the whole ladder, or remove what is old from {where / name} "
+            "(nothing was written)"
+        ) from error
+
+
+def writable(where: Path) -> None:
+    """Raises RungError for what is no folder and can't become one, or can't be written into."""
+    there = next(p for p in (where.absolute(), *where.absolute().parents) if p.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        why = "may not be written into" if there.is_dir() else "is no folder"
+        raise RungError(f"can't write into {where}: {there} {why}; name another folder")
+
+
+def threads(n: int) -> str:
+    return f"{n} thread{'s' * (n != 1)}"
 
 
 def readme(where: Path) -> str:
@@ -92,7 +137,7 @@ def readme(where: Path) -> str:
             {
                 f"{o.provenance['machine']}"
                 + (f", {o.provenance['accelerator']}" if o.provenance["accelerator"] else "")
-                + f", {o.provenance['threads']} thread a trial, rung {o.provenance['rung_version']}"
+                + f", {threads(o.provenance['threads'])} a trial, rung {o.provenance['rung_version']}"
                 for o in outcomes
                 if o.ok
             }

@@ -15,7 +15,10 @@ def seconds(text: str, option: str) -> float:
     pieces = re.findall(r"(\d+(?:\.\d+)?)([smh])", plain)
     if not pieces or "".join(map("".join, pieces)) != plain:
         raise RungError(f"{option} {text}: say a time with its unit, such as 90s, 10m or 1.5h")
-    return float(sum(float(number) * SECONDS[unit] for number, unit in pieces))
+    found = float(sum(float(number) * SECONDS[unit] for number, unit in pieces))
+    if not found:
+        raise RungError(f"{option} {text}: some time is needed")
+    return found
 
 
 def size(text: str, option: str) -> int:

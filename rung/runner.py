@@ -330,7 +330,7 @@ def work(trial: Trial, file: Path, rung_hash: str, threads: int) -> Finished:
 
 def log(trial: Trial, finished: Finished) -> str:
     """Writes the traceback of a failed trial and says where it is."""
-    name = f"{trial.dataset}-{trial.row}-{trial.seed_index}.txt"
+    name = f"{str(trial).replace(' ', '-')}.txt"
     try:
         with home.new_file("logs", name) as file:
             file.write(finished.trace.encode())

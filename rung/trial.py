@@ -27,7 +27,7 @@ from rung import device as devices
 from rung import features, home, interpreters
 from rung.baseline import Baseline
 from rung.benchmark import Trial
-from rung.dataset import Dataset, take
+from rung.dataset import LARGEST, LEAST_STD, Dataset, take
 
 LIBRARIES = (
     *("numpy", "scipy", "scikit-learn", "torch", "gpytorch", "pandas", "joblib", "pillow"),
@@ -121,16 +121,16 @@ def without_predictions(trial: Trial, baseline: Baseline, dataset: Dataset, stat
         none.astype(np.str_),
         none,
         none,
-        provenance=described(baseline),
+        provenance=described(trial, baseline, dataset),
     ).sealed()
 
 
-def described(baseline: Baseline) -> dict[str, Any]:
+def described(trial: Trial, baseline: Baseline, dataset: Dataset) -> dict[str, Any]:
     """What a board says of the rung, as plain data."""
     return {
         "title": baseline.title,
         "rung": baseline.rung,
-        "deterministic": baseline.deterministic,
+        "deterministic": baseline.fixed(trial.train_size, len(dataset.split(trial.split).train)),
     }
 
 
@@ -258,7 +258,12 @@ def run(trial: Trial, baseline: Baseline, dataset: Dataset, threads: int = 1) ->
         proba,
         std,
         cost,
-        {**described(baseline), **provenance(trial, threads), **chosen, "warnings": notes[:5]},
+        {
+            **described(trial, baseline, dataset),
+            **provenance(trial, threads),
+            **chosen,
+            "warnings": notes[:5],
+        },
     ).sealed()
 
 
@@ -312,6 +317,8 @@ def check(
     if label.dtype.kind not in "iuf" or not np.isfinite(label).all():
         bad = 0 if label.dtype.kind not in "iuf" else int((~np.isfinite(label)).sum())
         raise BadPredictions(f"predict gave {bad} NaN or infinite values" if bad else "no numbers")
+    if np.abs(label).max() > LARGEST:
+        raise BadPredictions("predict gave numbers that are too large to be scored")
     if dataset.task == "classification" and not np.isin(label, np.arange(dataset.n_classes)).all():
         raise BadPredictions("predict gave labels that are no class of the data set")
     if proba is not None:
@@ -319,7 +326,9 @@ def check(
             raise BadPredictions("predict_proba gave NaN, infinite values or a wrong shape")
         if proba.min() < 0 or np.abs(proba.sum(axis=1) - 1).max() > 1e-3:
             raise BadPredictions("predict_proba gave rows that do not sum to one")
-    if std is not None and (std.shape != (n,) or not np.isfinite(std).all() or std.min() <= 0):
+    if std is not None and (
+        std.shape != (n,) or not np.isfinite(std).all() or std.min() < LEAST_STD
+    ):
         raise BadPredictions("return_std gave values that are not positive numbers")
 
 

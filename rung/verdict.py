@@ -149,12 +149,14 @@ def judge(
     dataset: Mapping[str, Any],
     metric: Metric,
     level: float,
+    n_test: int,
     scores: Mapping[str, Interval],
 ) -> Verdict:
     """The verdict on a model.
 
-    values: of the primary metric, (n_seeds, n_examples). rivals: the ranked rows, best first, of
-    the same examples in the same order; at least one. scores: the model's, by metric.
+    values: of the primary metric, (n_seeds, n_examples), or (n_seeds, n_groups) of a jackknife over
+    groups of them. rivals: the ranked rows, best first, of the same examples in the same order; at
+    least one. n_test: examples. scores: the model's, by metric.
 
     Each comparison is paired over the examples, with Holm's correction over all of them. The rank
     is at best 1 + the rungs that are significantly better, at worst 1 + all but those that are
@@ -183,7 +185,7 @@ def judge(
         dataset=dict(dataset),
         metric=metric,
         level=level,
-        n_test=values.shape[1],
+        n_test=n_test,
         seeds=len(values),
         scores=dict(scores),
         rank=1 + sum(c.difference.estimate < 0 for c in comparisons),

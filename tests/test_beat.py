@@ -149,3 +149,27 @@ def test_other_bad_input_is_one_line(rung: Rung, tmp_path: Path) -> None:
     objects = {k: v.to_numpy(object) for k, v in perfect("digits").items()}
     np.savez(path, **objects)  # type: ignore[arg-type]
     one_line(rung("beat", "digits", path), str(path), "pickle")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("prediction", 1e200, "too large to be scored"),
+        ("std", 1e-50, "too small or large to be scored"),
+        ("std", -1.0, "no positive deviation"),
+    ],
+)
+def test_numbers_beyond_what_can_be_scored_are_one_line(
+    rung: Rung, tmp_path: Path, column: str, value: float, says: str
+) -> None:
+    path = tmp_path / "mine.csv"
+    frame = perfect("diabetes").assign(std=1.0)
+    frame.loc[3, column] = value
+    frame.to_csv(path, index=False)
+    one_line(rung("beat", "diabetes", path), "line 5", says)
+
+
+def test_what_a_metric_lacks_is_named(rung: Rung, tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    perfect("diabetes").to_csv(path, index=False)
+    one_line(rung("beat", "diabetes", path, "--metric", "nll"), "give a column `std`")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from conftest import table
 
-from rung import Benchmark, Variant, suite
-from rung.benchmark import Trial, trials
+from rung import Benchmark, Dataset, Variant, features, suite
+from rung.benchmark import Trial, picture_size, trials
 from rung.device import Device
 
 
@@ -52,3 +53,16 @@ def test_uci_reports_what_the_error_is() -> None:
     assert rows[0].score == 0.67
     assert [r.title for r in rows[2:]] == ["linear", "sparse GP", "gradient boosting"]
     assert all("other splits" in r.source for r in rows[2:])
+
+
+def test_the_size_of_pictures_is_that_of_the_longer_side() -> None:
+    wide = np.random.default_rng(0).integers(0, 256, (40, 8, 200, 5), dtype=np.uint8)
+    data = Dataset.from_arrays(wide, np.arange(40) % 2, name="wide")
+    assert picture_size(data, 32) == 32
+    assert features.pixels(data, 32).shape == (40, 32, 32, 5)
+    assert features.pixels(data, 200) is data.X
+    assert features.picture_shape(data, "standardized", 200) == (8, 200, 5)
+    assert not suite.baseline("auto_sklearn").applies_to(data)
+    # Each channel of its own: the mean stays, by a rounding.
+    small = features.pixels(data, 32).astype(float)
+    np.testing.assert_allclose(small.mean((1, 2)), wide.mean((1, 2)), atol=3)

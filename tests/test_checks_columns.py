@@ -425,3 +425,13 @@ def test_lenient_means_nothing_where_no_file_can_break(tmp_path: Path) -> None:
     strict, lenient = own.load(path), own.load(path, lenient=True)
     assert strict.fingerprint == lenient.fingerprint
     assert lenient.unreadable == ()
+
+
+def test_a_column_with_one_value_in_each_part_is_not_the_same_in_every_row() -> None:
+    def change(frame: Any, y: Any, rng: Any) -> None:
+        frame["year"] = 2020.0
+        frame.loc[load("breast_cancer").splits[0].test, "year"] = 2021.0
+
+    finding = check_data(table("breast_cancer", change), only=["RC141"])["RC141"].finding
+    assert finding is not None
+    assert "year is constant in training and not in the test part" in finding.said

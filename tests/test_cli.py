@@ -65,6 +65,10 @@ def test_listing_imports_nothing_heavy(rung: Rung) -> None:
         (["run", "digits", "--seeds", "many"], ["--seeds", "--help"]),
         (["run", "digits", "--jobs", "0"], ["--jobs"]),
         (["run", "digits", "--level", "95"], ["--level", "0.95"]),
+        (["run", "digits", "--trial-timeout", "0s"], ["--trial-timeout 0s"]),
+        (["run", "digits", "--trial-memory", "0"], ["--trial-memory 0"]),
+        (["run", "digits", "--plot", "b.pdf"], ["b.pdf", ".svg"]),
+        (["publish", "digits", "--to", "/dev/null"], ["/dev/null is no folder"]),
         (["run", "digits", "--device", "tpu"], ["no device 'tpu'"]),
         (["run", "digits", "--device", "cuda:x"], ["no device"]),
         (["run", "digits", "--precision", "fp8"], ["no precision"]),
@@ -124,6 +128,45 @@ def test_ids_are_those_of_the_test_part(rung: Rung) -> None:
     assert lines[0] == "id"
     assert len(lines) == 501
     assert len(set(lines)) == 501
+
+
+def test_a_suite_may_be_named_on_either_side_of_the_action(rung: Rung, suite_folder: Path) -> None:
+    write_table(suite_folder)
+    before = rung("data", "--suite", suite_folder, "ids", "mine")
+    after = rung("data", "ids", "mine", "--suite", suite_folder)
+    assert before.stdout == after.stdout
+    assert before.stdout.startswith("id\n")
+
+
+def test_nothing_is_published_beside_what_it_can_not_be_compared_with(
+    rung: Rung, suite_folder: Path, tmp_path: Path
+) -> None:
+    write_table(suite_folder)
+    publish = ("publish", "mine", "--suite", suite_folder, "--to", tmp_path / "published")
+    assert rung(*publish, "--baselines", "prior,random").returncode == 0
+    before = {p: p.read_bytes() for p in (tmp_path / "published").rglob("*") if p.is_file()}
+    table = suite_folder / "datasets" / "mine.csv"
+    table.write_text(table.read_text().replace("1", "2"))
+    done = rung(*publish, "--baselines", "prior")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "remove what is old" in done.stderr.splitlines()[-1]
+    assert "nothing was written" in done.stderr.splitlines()[-1]
+    assert before == {p: p.read_bytes() for p in (tmp_path / "published").rglob("*") if p.is_file()}
+
+
+def test_a_picture_that_can_not_be_written_costs_no_board(rung: Rung) -> None:
+    done = rung("board", "digits", "--plot", "/dev/null/b.png")
+    assert done.returncode == 2
+    assert "To beat" in done.stdout
+    assert done.stderr.startswith("rung: error: can't write /dev/null/b.png")
+
+
+def test_publishing_what_did_not_run_says_why(rung: Rung, tmp_path: Path) -> None:
+    done = rung("publish", "digits", "--baselines", "auto_sklearn", "--to", tmp_path / "new")
+    assert done.returncode == 2
+    assert "nothing to publish: auto_sklearn is not run here" in done.stderr
+    assert not (tmp_path / "new").exists()
 
 
 def test_publish_and_board_agree(rung: Rung, suite_folder: Path, tmp_path: Path) -> None:

@@ -87,6 +87,25 @@ def test_data_without_a_name_are_sent_to_the_workers(
     assert [r["status"] for r in scores(together.stdout)] == ["ok", "ok"]
 
 
+def test_so_are_data_of_the_name_of_a_data_set(
+    rung: Rung, own: Path, by_hand: str, tmp_path: Path
+) -> None:
+    other = tmp_path / "mine.csv"
+    other.write_text((own / "datasets" / "mine.csv").read_text().replace("1", "2"))
+    run = ("run", other, "--target", "kind", "--baselines", "linear", "--format", "json")
+    done = rung(*run, "--suite", own, "--scheduler", by_hand)
+    assert done.returncode == 0, done.stderr
+    assert [r["status"] for r in scores(done.stdout)] == ["ok"]
+
+
+def test_a_gpu_that_no_worker_has_is_not_waited_for(rung: Rung, own: Path, by_hand: str) -> None:
+    run = ("run", "digits", "--baselines", "convnet", "--scheduler", by_hand)
+    done = rung(*run, "--device", "cuda")
+    assert done.returncode == 2
+    assert "no worker of the cluster has a GPU" in done.stderr
+    assert "--device cpu" in done.stderr
+
+
 def test_a_lost_worker_costs_another_start(own: Path, home: Path, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()

@@ -94,6 +94,13 @@ def test_take_is_the_training_part_alone() -> None:
         ({"y": [0] * 19 + [1]}, "one example"),
         ({"y": [0] * 20}, "one class"),
         ({"y": [0.5] * 19 + [np.nan]}, "row 19"),
+        ({"y": np.array(["a", "b"] * 9 + ["a", None], object)}, "label of row 19 is missing"),
+        ({"y": np.array(["a", "b"] * 9 + ["a", 1], object)}, "several types, int, str"),
+        ({"y": [0.5] * 19 + [1e200]}, "another unit"),
+        ({"test_size": 6.0}, "between 0 and 1"),
+        ({"test_size": -0.2}, "between 0 and 1"),
+        ({"test_size": 20}, "1 to 19 of 20 rows"),
+        ({"test_size": np.int64(0)}, "1 to 19 of 20 rows"),
         ({"ids": ["same"] * 20}, "stands for 20 rows"),
         ({"ids": ["a"]}, "1 ids for 20 rows"),
         (

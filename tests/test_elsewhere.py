@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -348,3 +350,41 @@ def test_auto_sklearn_itself(data: Any, home: Path, monkeypatch: pytest.MonkeyPa
     assert 25 < outcome.cost["fit_s"] < 120
     assert outcome.cost["peak_mib"] > 100
     assert ended(processes())
+
+
+class Searched:
+    """In place of auto-sklearn's estimators: keeps what it is fitted to."""
+
+    def __init__(self, **options: Any) -> None:
+        self.cv_results_ = {"status": ["Success"]}
+
+    def fit(self, X: Any, y: Any, feat_type: list[str]) -> None:
+        self.X, self.y = X, y
+
+    def leaderboard(self, detailed: bool) -> pd.DataFrame:
+        told = ["ensemble_weight", "type", "feature_preprocessors", "cost"]
+        return pd.DataFrame([[1.0, "t", [], 0.0]], columns=told)
+
+
+@pytest.mark.parametrize("n", [10_001, 10_500])
+def test_the_rows_of_a_search_hold_every_class(monkeypatch: pytest.MonkeyPatch, n: int) -> None:
+    fake = types.ModuleType("autosklearn")
+    fake.__version__ = "0"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "autosklearn", fake)
+    for part, names in {
+        "classification": ["AutoSklearnClassifier"],
+        "regression": ["AutoSklearnRegressor"],
+        "metrics": ["log_loss", "root_mean_squared_error"],
+    }.items():
+        module = types.ModuleType(f"autosklearn.{part}")
+        for name in names:
+            setattr(module, name, Searched)
+        monkeypatch.setitem(sys.modules, f"autosklearn.{part}", module)
+    search = importlib.import_module("rung.suite.baselines.auto_sklearn").search
+    y = np.arange(n) % 3
+    y[[7, 8]] = [3, 4]  # one row each
+    X = np.stack([np.arange(n), y], axis=1).astype(float)
+    model, said = search(X, y, [], "", 30, 1_000, 0)
+    assert set(model.y) == {0, 1, 2, 3, 4}
+    assert (model.X[:, 1] == model.y).all()
+    assert len(np.unique(model.X[:, 0])) == said["n_train"] == (n if n == 10_001 else 10_000)

@@ -70,6 +70,15 @@ def test_many_values_are_validated_on_one_part(monkeypatch: pytest.MonkeyPatch) 
     assert one.score(X, y) > 0.97
 
 
+def test_one_of_each_class_is_held_out_of_many_small_classes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logistic, "MANY_VALUES", 1_000)
+    y = np.repeat(np.arange(40), 6)
+    X = np.eye(40)[y] + np.random.default_rng(0).normal(size=(240, 40)) / 10
+    assert LogisticRegressionCV().fit(X, y).score(X, y) == 1
+
+
 def test_labels_of_any_kind_and_float32() -> None:
     X, y = data("iris")
     names = np.array(["c", "a", "b"])[y]

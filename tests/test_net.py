@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from typing import Any
 
 import numpy as np
@@ -51,3 +52,11 @@ def test_it_pickles() -> None:
     X, y = rows(100)
     model = regressor(epochs=3, dropout=0.1).fit(X, y)
     assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
+
+
+def test_epochs_are_those_that_were_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = rows()
+    few = regressor(epochs=3, dropout=0.0).fit(X, y)
+    assert few.epochs_ == 3
+    monkeypatch.setattr(sys.modules[type(few).__module__], "MOST_STEPS", 34)
+    assert regressor(epochs=9, dropout=0.0).fit(X, y).epochs_ == 2

@@ -325,7 +325,8 @@ def test_duplicates_across_the_parts_are_counted(tmp_path: Path) -> None:
         ("a,y\ncafé,1\n".encode() + b"caf\xe9,0\n", "line 3"),
         ("a,y\n1,x\n2,x\n", "is 'x' in all rows"),
         ("a,y\n1,2.5\n2,2.5\n", "is 2.5 in all rows"),
-        ("a,y\n1,\n2,\n", "missing in 2 of 2 rows"),
+        ("a,y\n1,\n2,\n", "missing in 2 of 2 rows; mend them"),
+        ("a,y\n1,None\n2,yes\n3,NA\n", "2 of 3 rows ('NA', 'None' is taken for a gap"),
         ("a,y\n1,x\n2,x\n3,z\n", "class 'z' has one example"),
         ("y\n1\n0\n", "no column to learn from"),
         ("a,y\n1,inf\n2,1.5\n", "infinite"),
@@ -337,6 +338,17 @@ def test_bad_tables(csv: Callable[..., Path], content: str | bytes, says: str) -
     message = refused(lambda: load(path))
     assert says in message
     assert str(path) in message
+
+
+def test_a_parquet_file_that_is_gzipped_as_a_whole_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet.gz"
+    path.write_bytes(gzip.compress(b"PAR1"))
+    assert "is no parquet file" in refused(lambda: load(path))
+
+
+def test_words_for_a_gap_are_named_where_they_cost_rows(csv: Callable[..., Path]) -> None:
+    path = csv("a,y\n" + "1,yes\n2,no\n" * 5 + "3,None\n4,\n")
+    assert "2 rows without a target (also 'None')" in notes(load(path, drop_missing_target=True))
 
 
 def test_targets_that_are_none() -> None:
@@ -403,6 +415,7 @@ def test_npz(tmp_path: Path) -> None:
             {"X": np.ones((4, 2)), "y": [0, 1, 0, 1], "X_test": np.ones((1, 2)), "y_test": ["a"]},
             "write them alike",
         ),
+        ({"X": np.empty((0, 5)), "y": np.empty(0)}, "X has the shape (0, 5)"),
     ],
 )
 def test_bad_npz(tmp_path: Path, arrays: dict[str, Any], says: str) -> None:

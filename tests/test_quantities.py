@@ -35,6 +35,8 @@ def test_times(text: str, seconds: float) -> None:
     assert quantities.seconds(text, "--budget") == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "90", "-1m", "10x", "1m2", "1..5h", "nan s"])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "90", "-1m", "10x", "1m2", "1..5h", "nan s", "0s", "0h0m"]
+)
 def test_times_that_are_none(text: str) -> None:
     assert "--budget" in refused(lambda: quantities.seconds(text, "--budget"))

@@ -171,6 +171,13 @@ def test_a_batch_that_does_not_fit_is_worked_on_in_pieces_with_the_same_result()
         torch.testing.assert_close(outputs(parted, X), outputs(whole, X))
 
 
+def test_no_piece_is_empty_where_one_row_fits() -> None:
+    single = Small(1)
+    with pytest.warns(UserWarning, match="in 13 pieces"):
+        fitted(net=single)
+    assert set(single.seen) == {1}
+
+
 def test_one_row_that_does_not_fit_is_an_error() -> None:
     with (
         pytest.warns(UserWarning, match="out of GPU memory"),

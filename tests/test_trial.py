@@ -8,7 +8,7 @@ import pytest
 from conftest import pictures, table
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.dummy import DummyClassifier
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import BayesianRidge, LogisticRegression
 
 from rung import Baseline, Dataset, suite
@@ -215,3 +215,36 @@ def test_only_rungs_that_can_use_the_gpu_are_sent_there() -> None:
 
 def test_every_published_rung_has_metadata_that_needs_no_import() -> None:
     assert all(entry.literal for entry in suite.ladder())
+
+
+def test_a_rung_without_noise_is_fitted_for_each_draw_of_rows() -> None:
+    data, rung = table(), logistic(deterministic=True)
+    assert len(trials(data, [("it", rung)], seeds=3)) == 1
+    drawn = trials(data, [("it", rung)], seeds=3, train_size=20)
+    assert len(drawn) == 3
+    outcomes = [room.run(trial, rung, data) for trial in drawn]
+    assert not any(o.provenance["deterministic"] for o in outcomes)
+    assert outcomes[0].proba is not None
+    assert not np.array_equal(outcomes[0].proba, outcomes[1].proba)
+    assert len(trials(data, [("it", rung)], seeds=3, train_size=10_000)) == 1
+    assert room.run(plan(data, rung), rung, data).provenance["deterministic"]
+
+
+def test_one_of_several_splits_is_named() -> None:
+    trial = plan(table(), logistic())
+    assert str(trial) == "table_classification it seed 0"
+    other = dataclasses.replace(trial, split="07")
+    assert str(other) == "table_classification it split 07 seed 0"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e200])
+def test_numbers_that_can_not_be_scored_are_refused(value: float) -> None:
+    data = table(task="regression")
+
+    class Exploded(DummyRegressor):  # type: ignore[misc]
+        def predict(self, X: Any) -> Any:
+            return np.full(len(X), value)
+
+    rung = Baseline(rung=2, title="It", make=lambda dataset, seed: Exploded())
+    with pytest.raises(BadPredictions):
+        room.run(plan(data, rung), rung, data)

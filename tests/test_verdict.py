@@ -45,6 +45,7 @@ def verdict_of(
         dataset=DATASET,
         metric=METRICS[metric],
         level=0.95,
+        n_test=values.shape[1],
         scores={metric: score_interval(values)},
     )
 
@@ -137,6 +138,8 @@ def test_a_board_compares_with_its_ranked_rows() -> None:
     proba = np.eye(2)[codes]
     assert list(board.beat(proba).scores) == ["accuracy", "log_loss"]
     assert verdict.n_test == len(board.ids) == N
+    jackknifed = Board.from_outcomes(outcomes(), metric="matthews_corrcoef")
+    assert jackknifed.beat(np.array(["a", "b"])[codes]).n_test == N
 
 
 def test_a_rung_ties_with_itself() -> None:

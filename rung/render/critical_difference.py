@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from rung.across import Across
-from rung.errors import RungError
 from rung.render.across import heading
+from rung.render.page import check_picture, save
 
 BLUE, RED = "#2b5c8a", "#b3401c"
 STEP = 0.34  # between lines of the diagram, inches
@@ -16,8 +16,7 @@ STEP = 0.34  # between lines of the diagram, inches
 def plot(across: Across, path: Path) -> None:
     """Writes the picture: the axis of mean ranks with the best on the right, a thick bar over the
     rungs that can't be told apart. Raises RungError for a name that is neither .png nor .svg."""
-    if path.suffix not in (".png", ".svg"):
-        raise RungError(f"{path}: a plot is written as .png or .svg")
+    check_picture(path)
     import matplotlib
 
     matplotlib.use("Agg")
@@ -56,9 +55,7 @@ def plot(across: Across, path: Path) -> None:
             fontsize=10,
             loc="left",
         )
-        metadata = {"Date": None} if path.suffix == ".svg" else {}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, bbox_inches="tight", dpi=150, metadata=metadata)
+        save(figure, path)
         plt.close(figure)
 
 

@@ -14,6 +14,7 @@ from rung.errors import RungError
 from rung.render.tables import Filled, Section
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from PIL.Image import Image
 
 
@@ -171,6 +172,21 @@ def data_uri(picture: Image, photographs: bool) -> str:
     form = "JPEG" if photographs else "PNG"
     picture.save(out, form, quality=88)
     return f"data:image/{form.lower()};base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def check_picture(path: Path) -> None:
+    """Raises RungError for a name that is neither .png nor .svg."""
+    if path.suffix not in (".png", ".svg"):
+        raise RungError(f"{path}: a plot is written as .png or .svg")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a picture of matplotlib's; the same figure gives the same bytes."""
+    form = path.suffix.removeprefix(".")
+    out = io.BytesIO()
+    metadata = {"Date": None} if form == "svg" else {}
+    figure.savefig(out, format=form, bbox_inches="tight", dpi=150, metadata=metadata)
+    write(path, out.getvalue())
 
 
 def write(path: Path, content: bytes) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from rung.board import Board
-from rung.errors import RungError
 from rung.render.cells import cells, heading, input_size
+from rung.render.page import check_picture, save
 
 
 def plot(board: Board, path: Path) -> None:
     """Writes the picture. Raises RungError for a name that is neither .png nor .svg."""
-    if path.suffix not in (".png", ".svg"):
-        raise RungError(f"{path}: a plot is written as .png or .svg")
+    check_picture(path)
     import matplotlib
 
     matplotlib.use("Agg")
@@ -55,7 +54,5 @@ def plot(board: Board, path: Path) -> None:
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
         axes.tick_params(axis="y", length=0)
-        metadata = {"Date": None} if path.suffix == ".svg" else {}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, bbox_inches="tight", dpi=150, metadata=metadata)
+        save(figure, path)
         plt.close(figure)

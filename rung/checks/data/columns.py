@@ -47,7 +47,9 @@ class ConstantColumns(DataCheck):
     def run(self, data: Data) -> Finding | None:
         train, test = parts(data)
         constant = suspects(data).constant
-        varying = [c for c in constant if test[c].nunique() > (train[c].nunique() == 1)]
+        varying = [
+            c for c in constant if not test[c].dropna().isin(train[c].dropna().unique()).all()
+        ]
         still = [c for c in constant if c not in varying]
         handful = min(5, len(train) // 200)
         others = {c: len(train) - int(train[c].value_counts(dropna=False).iloc[0]) for c in train}
