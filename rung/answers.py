@@ -45,7 +45,8 @@ class Answers:
             return None
         if len(known) == 1:
             return Summary.of(known[0])
-        return Resampled(np.array([v.mean() for v in known]), self.n_train, self.n_test)
+        step = 1 / self.n_test if metric.scale == "proportion" else 0.0
+        return Resampled(np.array([v.mean() for v in known]), self.n_train, self.n_test, step)
 
     def scores(self, metrics: Sequence[Metric], level: float) -> dict[str, Interval]:
         """The score by each metric that can be computed."""

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from rung.dataset import Dataset, take
 from rung.errors import listed
 
+WORDS = 4  # on average, from which strings are texts, which differ and are no ids
+
 
 @dataclass(frozen=True)
 class Suspects:
@@ -46,7 +48,7 @@ def suspects(features: Any, target: Any) -> Suspects:
             (sorted_out.leaks if same else sorted_out.stand_ins).append(column)
         elif linear(values, target):
             sorted_out.leaks.append(column)
-        elif len(found) == n and names_rows(found):
+        elif len(found) == n and names_rows(found) and not texts(values):
             sorted_out.names.append(column)
     return sorted_out
 
@@ -87,6 +89,16 @@ def linear(values: Any, target: Any) -> bool:
     a, b = (side.to_numpy(np.float64) for side in (values, target))
     a, b = a - a.mean(), b - b.mean()
     return bool(abs(a @ b) > (1 - 1e-12) * np.sqrt((a @ a) * (b @ b)) > 0)
+
+
+def texts(values: Any) -> bool:
+    """Whether a column holds strings of several words."""
+    some = values.dropna().head(1000)
+    return (
+        values.dtype.kind not in "fiubM"
+        and len(some) > 0
+        and some.str.split().str.len().mean() >= WORDS
+    )
 
 
 def names_rows(distinct: Any) -> bool:

@@ -65,7 +65,7 @@ def from_function(name: str) -> Metric:
         sys.path.pop(0)
     if not callable(function):
         raise RungError(f"metric {name}: {attribute} is no function of (y_true, y_pred)")
-    greater = not attribute.endswith(("_error", "_loss", "_distance"))
+    greater = not attribute.endswith(("_error", "_loss", "_distance", "_deviance"))
 
     def score(recorded: Recorded, target: NDArray[Any], rows: NDArray[np.int64]) -> float:
         return float(function(target[rows], recorded.predict(rows[:, None])))

@@ -234,6 +234,17 @@ def test_junit_counts_errors_as_failures_and_what_did_not_run_as_skipped() -> No
     assert cases["RC996"] == ["system-out"]
 
 
+def test_junit_is_xml_whatever_a_model_raised() -> None:
+    class Coloured(Silent):
+        code = "RC997"
+
+        def run(self, data: Any) -> Any:
+            raise NotApplicable("\x1b[31mno\x1b[0m")
+
+    found = dataclasses.replace(report(checks=[Coloured]), subject="a\x1b[1mb")
+    ElementTree.fromstring(junit([found]).partition("\n")[2])
+
+
 def test_json_is_the_same_in_every_run() -> None:
     assert report().to_json() == report().to_json()
 

@@ -13,6 +13,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.tree import DecisionTreeRegressor
+from torch import nn
 from zoo_models import FAULTS, HEALTHY, ChangesX, Net
 
 import rung
@@ -177,3 +179,17 @@ def test_calibration_is_measured_and_mended() -> None:
         confidence, right = p.max(axis=1), p.argmax(axis=1) == y
         errors.append(float(calibration_error(confidence, right, bins_of(confidence))))
     assert errors[0] < 0.03 < 0.1 < errors[1]
+
+
+def test_a_target_that_is_nearly_always_the_same_can_be_learnt_by_heart() -> None:
+    X = np.random.default_rng(0).normal(size=(400, 3))
+    y = np.where(np.arange(400) % 40 == 39, 100.0 + X[:, 0], 0.0)
+    claims = Dataset.from_arrays(X, y, task="regression")
+    report = rung.checks.check(DecisionTreeRegressor, claims, fast=True, only=["RC204"])
+    assert report["RC204"].status == "passed", report["RC204"].reason
+    assert report["RC204"].finding is None
+
+
+def test_a_module_that_is_made_is_refused() -> None:
+    with pytest.raises(rung.RungError, match="Sequential is a module that is made"):
+        given(nn.Sequential(nn.Linear(2, 2)))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import pictures, table
+from scipy.sparse import csr_array
 from torch import nn
 from torch.nn import functional
 from torch.nn.modules import module as module_hooks
@@ -23,7 +24,7 @@ from rung.checks.catalogue import checks as checks_of
 from rung.checks.model.given import given, seeds
 from rung.checks.model.subject import Model
 from rung.checks.net.estimator import NetEstimator
-from rung.checks.net.measures import LargestBatch, tried
+from rung.checks.net.measures import LargestBatch, Watching, tried
 from rung.checks.net.recording import recorded
 from rung.errors import RungError
 
@@ -221,6 +222,39 @@ def test_loops_of_other_kinds_are_seen_too() -> None:
         report = checks.check(factory, "digits", fast=True, only=["RC3"])
         assert report.ok, str(report)
         assert report["RC311"].status == "passed"
+    assert report["RC342"].finding is None  # all rows at once are no batch that comes again
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_what_guessing_costs_is_not_said_of_weighted_and_summed_losses(weighted: bool) -> None:
+    class Other(Lightning):
+        def compare(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            if weighted:
+                return functional.cross_entropy(out, y, weight=torch.linspace(0.1, 9, 10))
+            return nn.CrossEntropyLoss(reduction="sum")(out, y)  # type: ignore[no-any-return]
+
+    report = checks.check(Other, "digits", fast=True, only=["RC301", "RC307"])
+    assert report["RC301"].status == "not applicable"
+    assert "weighted or summed" in report["RC301"].reason
+    assert report["RC307"].finding is None
+
+
+def test_a_probability_that_is_sure_of_itself_is_not_saturated() -> None:
+    def sure() -> nn.Module:
+        last = nn.Linear(32, 1)
+        nn.init.normal_(last.weight, std=50.0)
+        return nn.Sequential(nn.Linear(4, 32), nn.ReLU(), last, nn.Sigmoid())
+
+    class Binary(Lightning):
+        def make_body(self) -> nn.Module:
+            return sure()
+
+        def compare(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return functional.binary_cross_entropy(out[:, 0], y.float())
+
+    report = checks.check(Binary, table(classes=2), fast=True, only=["RC324"])
+    assert report["RC324"].status == "passed"
+    assert report["RC324"].finding is None
 
 
 def test_a_training_that_fails_at_its_first_step_breaks_no_check() -> None:
@@ -266,6 +300,60 @@ def test_a_module_is_trained_by_its_own_step_and_optimizer() -> None:
     assert proba.shape == (96, 10)
     assert proba.sum(1) == pytest.approx(np.ones(96))
     assert not estimator.net_.training
+
+
+def test_a_predict_step_is_called_in_eval_mode_and_may_give_labels() -> None:
+    class Steps(Lightning):
+        labels = False
+
+        def make_body(self) -> nn.Module:
+            return convnet(self.n_classes, dropout=0.2)
+
+        def predict_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
+            out = self(batch)
+            assert not out.requires_grad
+            return out.argmax(1) if self.labels else out  # type: ignore[no-any-return]
+
+    class Labels(Steps):
+        labels = True
+
+    report = checks.check(Steps, "digits", fast=True, only=["RC331", "RC334"])
+    assert {r.status for r in report.results} == {"passed"}, str(report)
+    X, y = data()
+    assert NetEstimator(Labels, "classification", epochs=1).fit(X, y).predict_proba(X).shape == (
+        96,
+        10,
+    )
+
+
+def test_lightnings_other_ways_to_train() -> None:
+    class Plateau(Lightning):
+        def training_step(self, batch: Any) -> torch.Tensor:  # type: ignore[override]
+            return super().training_step(batch, 0)
+
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.SGD(self.parameters(), lr=1.0)
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
+            self.optimizer = optimizer
+            schedule = {"scheduler": plateau, "monitor": "val_loss"}
+            return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    class Stuck(Plateau):
+        def compare(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return super().compare(out, y) * 0 + 1
+
+    X, y = data()
+    assert NetEstimator(Stuck, "classification", epochs=3).fit(X, y).net_.optimizer.param_groups[0][
+        "lr"
+    ] == pytest.approx(0.01)
+    assert NetEstimator(Plateau, "classification", epochs=2).fit(X, y).n_steps_ == 6
+
+
+def test_outputs_of_some_rows_are_watched_of_sparse_data_too() -> None:
+    X, y = data()
+    rows = csr_array(X.reshape(len(X), -1))
+    watched = Watching(lambda: mlp(64, 10), "classification", epochs=1).fit(rows, y)
+    assert watched.moments_
 
 
 def test_outputs_are_as_many_as_the_module_has_whatever_classes_are_there() -> None:

@@ -331,6 +331,15 @@ def test_what_stands_in_the_data_is_no_markup() -> None:
     assert "script" not in Reader(page(describe(Dataset.from_arrays(frame, [0, 1] * 15)))).tags
 
 
+def test_names_of_columns_are_no_markup_either() -> None:
+    frame = pd.DataFrame({"rate [/s]": np.arange(30.0), "wind [m/s] | x": ["a :heart:", "b"] * 15})
+    found = describe(Dataset.from_arrays(frame, [0, 1] * 15))
+    shown = render(found, "table", 200)
+    for said in ("rate [/s]", "wind [m/s] | x"):
+        assert said in shown
+    assert "wind [m/s] \\| x" in render(found, "markdown")
+
+
 # --- Pictures ---------------------------------------------------------------------------------
 
 

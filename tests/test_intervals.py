@@ -10,6 +10,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from rung.intervals import (
+    Resampled,
     Summary,
     compare,
     difference_interval,
@@ -384,6 +385,25 @@ def test_corrected_resampled_interval_takes_means_over_seeds_and_refuses_one_spl
     assert resampled_interval(by_seed, 9, 1) == resampled_interval(by_seed.mean(axis=0), 9, 1)
     with pytest.raises(ValueError, match="two or more splits"):
         resampled_interval([0.7], 9, 1)
+
+
+def test_a_few_splits_that_agree_to_a_step_are_not_certain() -> None:
+    a = Resampled(np.array([0.92, 0.90]), 117, 50, step=0.02)
+    b = Resampled(np.array([0.88, 0.86]), 117, 50, step=0.02)
+    apart = difference_interval(a, b)
+    assert apart.p_value is not None
+    assert apart.p_value > 0.05
+    assert apart.low < 0 < apart.high
+    # s^2 = .02^2 / 12; (1/2 + 50/117) s^2
+    assert apart.se == pytest.approx(0.0055598, abs=1e-6)
+    for right in (0.0, 1.0):
+        sure = Resampled(np.full(5, right), 117, 50, step=0.02)
+        interval = score_interval(sure, scale="proportion")
+        assert 0 <= interval.low < interval.high <= 1
+        assert interval.estimate == right
+    # Nothing of it where scores spread.
+    scores = np.array([0.80, 0.84, 0.82, 0.78])
+    assert resampled_interval(scores, 90, 10, step=0.01) == resampled_interval(scores, 90, 10)
 
 
 def test_minimum_detectable_difference_is_found_with_its_power() -> None:

@@ -65,6 +65,10 @@ def test_function_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert score_interval(values, scale="identity").test_se == pytest.approx(spread, rel=0.25)
 
 
+def test_less_deviance_is_better() -> None:
+    assert not scorers.find("sklearn.metrics:mean_tweedie_deviance").greater_is_better
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,7 @@ from rung.intervals.interval import (
     ends,
     t_quantile,
     two_sided_p,
+    wilson,
 )
 
 
@@ -23,25 +24,30 @@ from rung.intervals.interval import (
 class Resampled:
     """Scores over repeated splits, in place of a table of values over one test part.
 
-    scores: (n_splits,), means over seeds. n_train, n_test: examples of each split.
+    scores: (n_splits,), means over seeds. n_train, n_test: examples of each split. step: by which
+    scores differ at the least, for shares of examples.
     """
 
     scores: NDArray[np.float64]
     n_train: float
     n_test: float
+    step: float = 0.0
 
     def __neg__(self) -> Resampled:
-        return Resampled(-self.scores, self.n_train, self.n_test)
+        return replace(self, scores=-self.scores)
 
     def interval(self, level: float, scale: Scale = "identity") -> Interval:
-        return resampled_interval(self.scores, self.n_train, self.n_test, level, scale)
+        return resampled_interval(self.scores, self.n_train, self.n_test, level, scale, self.step)
 
     def minus(self, other: Resampled, level: float) -> Interval:
         """The difference on the same splits."""
         if len(self.scores) != len(other.scores):
             raise ValueError(f"{len(self.scores)} splits against {len(other.scores)}")
         n_train = min(self.n_train, other.n_train)
-        return resampled_interval(self.scores - other.scores, n_train, self.n_test, level)
+        step = max(self.step, other.step)
+        return resampled_interval(
+            self.scores - other.scores, n_train, self.n_test, level, step=step
+        )
 
 
 def resampled_interval(
@@ -50,6 +56,7 @@ def resampled_interval(
     n_test: float,
     level: float = 0.95,
     scale: Scale = "identity",
+    step: float = 0.0,
 ) -> Interval:
     """The corrected resampled interval (Nadeau and Bengio 2003, Machine Learning 52, sec. 3.5).
 
@@ -60,7 +67,9 @@ def resampled_interval(
     splits is far too small; it is replaced by (1/J + n_test/n_train) s^2 with J - 1 degrees of
     freedom. p_value: of no difference from zero. Holds where scores of two splits correlate by at
     most n_test/(n_test + n_train), as is usual for stable learners; it does not cover the choice
-    of the data set. Raises ValueError for fewer than two splits.
+    of the data set. step: by which scores differ at the least; few splits may well agree to a step,
+    so s^2 is taken to be at least that of rounding to one, step^2/12 (Sheppard 1898, Proc. Lond.
+    Math. Soc. 29). Raises ValueError for fewer than two splits.
     """
     check_level(level)
     table = as_table(scores)
@@ -69,10 +78,15 @@ def resampled_interval(
     if j < 2 or n_train <= 0 or n_test <= 0:
         raise ValueError("two or more splits, with examples to train and to test on, are needed")
     estimate = float(by_split.mean())
-    variance = float((1 / j + n_test / n_train) * by_split.var(ddof=1))
+    spread = max(float(by_split.var(ddof=1)), step**2 / 12)
+    variance = (1 / j + n_test / n_train) * spread
     parts = (Part(variance, j - 1.0),)
     se = float(np.sqrt(variance))
-    low, high = ends(estimate, se, t_quantile(1 - level, j - 1), scale)
+    q = t_quantile(1 - level, j - 1)
+    if scale == "proportion" and step and not 0 < estimate < 1:  # all right, or all wrong
+        low, high = wilson(estimate, n_test, q)
+    else:
+        low, high = ends(estimate, se, q, scale)
     p_value = two_sided_p(parts, abs(estimate))
     return Interval(
         estimate, low, high, level, se, None, "corrected resampled", p_value, parts=parts

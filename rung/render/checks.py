@@ -203,7 +203,7 @@ def junit(reports: Sequence[Report]) -> str:
         suite = ElementTree.SubElement(
             top,
             "testsuite",
-            name=report.subject,
+            name=printable(report.subject),
             tests=str(len(results)),
             failures=str(len(report.errors)),
             errors=str(len(of(report, "broke"))),
@@ -213,7 +213,7 @@ def junit(reports: Sequence[Report]) -> str:
             case = ElementTree.SubElement(
                 suite,
                 "testcase",
-                classname=f"rung.{report.subject}",
+                classname=printable(f"rung.{report.subject}"),
                 name=f"{result.code} {result.title}",
                 time=f"{result.seconds:.3f}",
             )
@@ -221,7 +221,7 @@ def junit(reports: Sequence[Report]) -> str:
             if result.status == "broke":
                 ElementTree.SubElement(case, "error", message=printable(result.reason))
             elif result.status in ("not applicable", "left out"):
-                ElementTree.SubElement(case, "skipped", message=result.reason)
+                ElementTree.SubElement(case, "skipped", message=printable(result.reason))
             elif result.alarms and result.severity == "error":
                 first = said.partition("\n")[0]
                 ElementTree.SubElement(case, "failure", message=first).text = said

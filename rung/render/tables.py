@@ -58,12 +58,18 @@ def text(section: Section, width: int | None) -> str:
         widest -= 1
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in shown:
-        table.add_column(column.title, justify=column.justify, no_wrap=True, max_width=widest)
+        table.add_column(
+            escape(column.title), justify=column.justify, no_wrap=True, max_width=widest
+        )
     for line in zip(*(c.cells for c in shown), strict=True):
         table.add_row(*map(escape, line))
     out = io.StringIO()
     console = Console(
-        file=out, width=width or WIDE, force_terminal=width is not None, highlight=False
+        file=out,
+        width=width or WIDE,
+        force_terminal=width is not None,
+        highlight=False,
+        emoji=False,
     )
     first = section.above or section.heading
     # Whole where there is no terminal, so that the first line can be taken as it is.
@@ -81,9 +87,12 @@ def text(section: Section, width: int | None) -> str:
 def markdown(section: Section) -> str:
     shown = section.shown
     align = {"left": ":--", "right": "--:"}
-    cells = [[cell.replace("|", "\\|") for cell in c.cells] for c in shown]
+    titles, *cells = [
+        [cell.replace("|", "\\|") for cell in column]
+        for column in ([c.title for c in shown], *(c.cells for c in shown))
+    ]
     lines = [
-        [c.title for c in shown],
+        titles,
         [align[c.justify] for c in shown],
         *zip(*cells, strict=True),
     ]

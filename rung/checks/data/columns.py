@@ -14,8 +14,6 @@ from rung.checks.data.words import columns, is_are, sentence
 from rung.describe import targets
 from rung.errors import listed
 
-# A column of strings with so many words on average holds texts, which differ and are no ids.
-WORDS = 4
 # Up to how many of the numeric columns correlations are taken.
 MOST_COLUMNS = 2000
 
@@ -84,7 +82,7 @@ class Ids(DataCheck):
 
     def run(self, data: Data) -> Finding | None:
         train, _ = parts(data)
-        names = [c for c in suspects(data).names if not texts(train[c])]
+        names = suspects(data).names
         counting = [c for c in names if train[c].dtype.kind == "f" and steps(train[c])]
         measured = [c for c in names if c not in counting and sparse(train[c])]
         nearly = [c for c in train if c not in names and nearly_names(train[c])]
@@ -112,15 +110,6 @@ class Ids(DataCheck):
         )
 
 
-def texts(values: Any) -> bool:
-    some = values.dropna().head(1000)
-    return (
-        values.dtype.kind not in "fM"
-        and len(some) > 0
-        and some.str.split().str.len().mean() >= WORDS
-    )
-
-
 def steps(values: Any) -> bool:
     """Whether whole numbers go up (or down) row by row, with no more gaps than held-out rows make."""
     differences = np.diff(values.to_numpy())
@@ -136,7 +125,7 @@ def sparse(values: Any) -> bool:
 def nearly_names(values: Any) -> bool:
     """Strings of which almost all differ."""
     there = values.dropna()
-    if values.dtype.kind in "fM" or len(there) < 50 or texts(values):
+    if values.dtype.kind in "fM" or len(there) < 50 or hygiene.texts(values):
         return False
     distinct = there.drop_duplicates()
     return len(distinct) >= 0.95 * len(there) and hygiene.names_rows(distinct.to_numpy())

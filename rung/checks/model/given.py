@@ -60,6 +60,10 @@ def given(model: Any, needs: Needs | str = "", px: int | None = None) -> Given:
         name = getattr(model, "__name__", None) or type(model).__name__
     if isinstance(model, Baseline):
         return Given(model.title, model.make, needs or model.needs, px or model.px)
+    if is_net(model):
+        raise RungError(
+            f"{name} is a module that is made; give its class, or what makes a fresh one"
+        )
     if hasattr(model, "fit") and not inspect.isclass(model):
         estimator = model
 

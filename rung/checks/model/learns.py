@@ -254,6 +254,8 @@ class LearnsByHeart(ModelCheck):
         rows = distinct(subject)
         if len(rows) < 4:
             raise NotApplicable("there are not four distinct examples")
+        if np.ptp(subject.y_train[rows]) == 0:
+            raise NotApplicable("hardly any training row has another target")
         many = np.resize(rows, max(len(subject.train) // 2, len(rows)))
         X, y = subject.X_train, subject.y_train
         what = f"{len(rows)} examples, repeated"
@@ -292,6 +294,9 @@ def distinct(subject: Model) -> NDArray[np.int64]:
         order = np.lexsort((np.arange(len(y)), place))
     else:
         order = np.arange(len(y))
+        if np.ptp(y[: 4 * FEW]) == 0:  # nearly all are alike
+            first = np.unique(y, return_index=True)[1]
+            order = first[np.linspace(0, len(first) - 1, min(FEW, len(first))).astype(int)]
     candidates = order[: 4 * FEW]
     X = take(subject.X_train, candidates)
     if hasattr(X, "toarray"):

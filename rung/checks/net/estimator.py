@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from rung.errors import RungError
 
@@ -24,7 +26,7 @@ PREDICTED_AT_ONCE = 512
 class NetEstimator(BaseEstimator):  # type: ignore[misc]
     """Trains what `factory` makes, in mini-batches shuffled with `seed`.
 
-    A module with `training_step(batch, batch_idx)` and `configure_optimizers()` is trained by them
+    A module with `training_step(batch[, batch_idx])` and `configure_optimizers()` is trained by them
     (Lightning's convention), so that a loop is checked as its owner wrote it: one optimizer, with
     its schedule. Else by its `loss(output, target)`, else by the cross-entropy or the mean squared
     error, with Adam. Classes are codes 0, 1, ...; a module of one output is a logit of the second
@@ -71,7 +73,7 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
         optimizer, schedule, each_step = self._optimizer(net)
         for _ in range(self.epochs_):
             net.train()
-            order = torch.randperm(len(inputs), generator=generator)
+            order, losses = torch.randperm(len(inputs), generator=generator), []
             for i, rows in enumerate(order.tensor_split(batches)):
                 loss = self._loss(net, inputs[rows], targets[rows], i)
                 if loss is None:  # a training step may leave a batch out
@@ -79,9 +81,12 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-                if schedule is not None and each_step:
+                losses.append(loss.detach())
+                if each_step and not isinstance(schedule, ReduceLROnPlateau | None):
                     schedule.step()
-            if schedule is not None and not each_step:
+            if isinstance(schedule, ReduceLROnPlateau):
+                schedule.step(float(torch.stack(losses).mean()) if losses else float("nan"))
+            elif schedule is not None and not each_step:
                 schedule.step()
         if self.task == "classification":
             outputs = self._outputs(inputs)
@@ -117,7 +122,9 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _loss(self, net: Any, x: Tensor, y: Tensor, i: int) -> Tensor | None:
         if hasattr(net, "training_step"):
-            step = net.training_step((x, y), i)
+            taken = inspect.signature(net.training_step).parameters.values()
+            numbered = len(taken) > 1 or any(p.kind == p.VAR_POSITIONAL for p in taken)
+            step = net.training_step((x, y), *([i] if numbered else []))
             loss = step["loss"] if isinstance(step, dict) else step
         else:
             output = net(x)
@@ -135,17 +142,17 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
         return loss
 
     def _outputs(self, X: Any) -> Tensor:
-        """(n, n_outputs) float64. A `predict_step` decides by itself in which mode it predicts."""
+        """(n, n_outputs) float64, by `predict_step` if that gives numbers and no labels. As Lightning
+        does, it is called in eval mode, which it may leave."""
         inputs = tensor(X)
         net: Any = self.net_
+        net.eval()
         parts = []
-        if hasattr(net, "predict_step"):
+        with torch.no_grad():
             for i, batch in enumerate(inputs.split(PREDICTED_AT_ONCE)):
-                parts.append(net.predict_step(batch, i).detach())
-        else:
-            net.eval()
-            with torch.no_grad():
-                parts = [net(batch) for batch in inputs.split(PREDICTED_AT_ONCE)]
+                found = net.predict_step(batch, i) if hasattr(net, "predict_step") else net(batch)
+                labels = isinstance(found, Tensor) and not found.is_floating_point()
+                parts.append(net(batch) if labels else found)
         found = torch.cat(parts).double()
         return found.reshape(len(found), -1)
 

@@ -90,7 +90,7 @@ class InputsUsed(ModelCheck):
             x = x.float()
         if not x.is_floating_point():
             raise NotApplicable("its net takes whole numbers")
-        used = torch.zeros(x.shape[1:], dtype=torch.bool)
+        used = torch.zeros(x.shape[1:], dtype=torch.bool, device=x.device)
         for initial in (True, False):
             x.requires_grad_(True)
             net = seen.copy(initial)
@@ -98,7 +98,7 @@ class InputsUsed(ModelCheck):
             if not out.requires_grad:
                 raise NotApplicable("its output has no gradient")
             # Random weights: the sum of a softmax, say, is constant.
-            weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(0))
+            weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(0)).to(out)
             (gradient,) = torch.autograd.grad((out * weights).sum(), x, allow_unused=True)
             used |= torch.zeros_like(used) if gradient is None else (gradient != 0).any(0)
         varies = x.detach().std(0) > 0
@@ -167,6 +167,10 @@ class Responses(TorchFunctionMode):
         return result
 
 
+def same(a: Tensor, b: Tensor) -> bool:
+    return a.numel() == b.numel() and bool((a.flatten() == b.flatten()).all())
+
+
 class UnitsRespond(ModelCheck):
     """A rectifier that is never positive is dead: no gradient passes it, so that it stays dead
     (too high a learning rate, a negative bias, inputs all negative). A sigmoid or tanh at its ends
@@ -183,11 +187,13 @@ class UnitsRespond(ModelCheck):
         if not seen.finite:
             raise NotApplicable("its weights are not finite")
         with torch.no_grad(), Responses() as responses:
-            answer(seen.copy(), seen.inputs)
-        if not responses.found:
-            raise NotApplicable("it has no rectifier, sigmoid or tanh")
+            said = answer(seen.copy(), seen.inputs)
+        # A probability that is sure of itself is what was learnt.
+        inner = [(k, out) for k, out in responses.found if k == "relu" or not same(out, said)]
+        if not inner:
+            raise NotApplicable("it has no rectifier, sigmoid or tanh inside")
         dead, saturated = [], []
-        for kind, out in responses.found:
+        for kind, out in inner:
             if kind == "relu":
                 # Of three axes, the units may be the second (channels) or the third (features).
                 axes = (1, 2) if out.ndim == 3 else (1,)

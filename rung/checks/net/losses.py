@@ -24,7 +24,7 @@ def prior_entropy(model: Model) -> float:
 
 def is_class_loss(seen: Trained, model: Model) -> bool:
     """Whether what is minimised is the log loss of the classes, without weights and extras."""
-    calls = [c for c in seen.recording.losses if c.name in LOGIT_LOSSES and not c.flaw]
+    calls = [c for c in seen.recording.losses if c.name in LOGIT_LOSSES and c.plain and not c.flaw]
     steps = {c.step: c.value for c in calls}
     both = [(steps[i], s.loss) for i, s in enumerate(seen.recording.steps) if i in steps]
     return (
@@ -70,6 +70,8 @@ class LossAtStart(ModelCheck):
         call = next((c for c in seen.losses if c.step == seen.start), None)
         if call is None or call.flaw or not math.isfinite(call.value):
             raise NotApplicable("the first loss says nothing of guessing")
+        if not call.plain:
+            raise NotApplicable("what guessing costs in a weighted or summed loss is not known")
         if call.name in LOGIT_LOSSES and model.classification:
             classes = call.output[1] if len(call.output) > 1 and call.output[1] > 1 else 2
             return self._classes(call.value, math.log(classes), prior_entropy(model), model)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rung.checks.base import Finding, Histograms, Images, Lines, NotApplicable
 from rung.checks.model.given import seeds
 from rung.checks.model.subject import Model, ModelCheck
-from rung.checks.net.estimator import NetEstimator
+from rung.checks.net.estimator import NetEstimator, tensor
 from rung.checks.net.losses import loss_lines
 from rung.checks.net.seen import answer, leaf_modules, outputs_of, weighted
 from rung.checks.net.steps import gradient_sizes, update_ratios
@@ -82,7 +82,7 @@ class Layers(ModelCheck):
 
 def sampled(out: Tensor, most: int = 20_000) -> Tensor:
     """Some of its finite values."""
-    values = out.detach().float().flatten()
+    values = out.detach().float().flatten().cpu()
     values = values[:: max(1, len(values) // most)]
     return values[values.isfinite()]
 
@@ -215,13 +215,13 @@ def kept_bytes(net: nn.Module, x: Tensor) -> int:
     weights = {p.untyped_storage().data_ptr() for p in net.parameters()}
     kept: dict[int, int] = {}
 
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
+    def pack(given: Tensor) -> Tensor:
+        storage = given.untyped_storage()
         if storage.data_ptr() not in weights:
             kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        return given
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda given: given):
         answer(net, x)
     return sum(kept.values())
 
@@ -245,7 +245,7 @@ class Watching(NetEstimator):
     """Trains, and asks for the outputs of some fixed rows now and then."""
 
     def fit(self, X: Any, y: Any) -> Watching:
-        self.fixed_ = torch.tensor(X[:SHOWN_EXAMPLES], dtype=torch.float32)
+        self.fixed_ = tensor(X[:SHOWN_EXAMPLES])
         self.steps_ = 0
         self.moments_: list[tuple[int, Tensor]] = []
         super().fit(X, y)

@@ -228,6 +228,8 @@ class Shuffled(ModelCheck):
             return found
         sums = np.array(seen.recording.order)
         period = round(len(model.X_train) / max(1, int(np.median([s.rows for s in seen.steps]))))
+        if period < 2:  # all rows at once
+            return None
         for length in range(max(2, period - 2), period + 3):
             whole = len(sums) // length
             if whole < 3:

@@ -63,7 +63,7 @@ class LossCall:
     """A call of a loss of torch while gradients are kept.
 
     step: how many steps were done before it. output, target: shapes. flaw: what is wrong with what
-    it was given, "" if nothing. classes: different ones in a target of codes, 0 for others. means,
+    it was given, "" if nothing. plain: a mean in which all examples count alike. classes: different ones in a target of codes, 0 for others. means,
     variances: of output and target.
     """
 
@@ -73,6 +73,7 @@ class LossCall:
     target: tuple[int, ...]
     value: float
     flaw: str
+    plain: bool
     classes: int
     means: tuple[float, float]
     variances: tuple[float, float]
@@ -284,10 +285,10 @@ class Watch(TorchFunctionMode):
             if isinstance(first, Tensor) and isinstance(second, Tensor):
                 self._pair(func, first, second)
             if func in NUMBER_LOSSES and isinstance(second, Tensor):
-                self._loss(func, first, second, result)
+                self._loss(func, first, second, result, args, kwargs)
         elif func in CLASS_LOSSES:
             second = args[1] if len(args) > 1 else kwargs["target"]
-            self._loss(func, first, second, result)
+            self._loss(func, first, second, result, args, kwargs)
         elif result.ndim == 0 and isinstance(first, Tensor) and result.requires_grad and self.close:
             self.seen.clamped += int(bool((result != first).any()))
 
@@ -307,7 +308,9 @@ class Watch(TorchFunctionMode):
             )
             self.seen.broadcasts[pair] = self.seen.broadcasts.get(pair, 0) + 1
 
-    def _loss(self, func: Any, output: Tensor, target: Tensor, result: Tensor) -> None:
+    def _loss(
+        self, func: Any, output: Tensor, target: Tensor, result: Tensor, args: Any, kwargs: Any
+    ) -> None:
         if not self.close:
             return
         codes = not target.is_floating_point()
@@ -320,6 +323,7 @@ class Watch(TorchFunctionMode):
                 tuple(target.shape),
                 float(result.double().mean()),
                 flaw(func, output),
+                plain(args, kwargs),
                 len(target.unique()) if codes else 0,
                 (float(given[0].mean()), float(given[1].mean())),
                 (float(given[0].var(correction=0)), float(given[1].var(correction=0))),
@@ -512,6 +516,12 @@ def flaw(func: Any, output: Tensor) -> str:
     if func is functional.binary_cross_entropy_with_logits and shares:
         return "probabilities" if made_by(output).startswith(("Sigmoid", "Softmax")) else ""
     return ""
+
+
+def plain(args: Any, kwargs: Any) -> bool:
+    """Whether a loss was asked for as a mean without weights. (Third comes `weight`.)"""
+    weights = (kwargs.get("weight"), kwargs.get("pos_weight"), *args[2:3])
+    return not any(isinstance(w, Tensor) for w in weights) and kwargs.get("reduction") != "sum"
 
 
 def made_by(tensor: Tensor) -> str:
