@@ -294,7 +294,7 @@ def distinct(subject: Model) -> NDArray[np.int64]:
         order = np.lexsort((np.arange(len(y)), place))
     else:
         order = np.arange(len(y))
-        if np.ptp(y[: 4 * FEW]) == 0:  # nearly all are alike
+        if np.ptp(y[:FEW]) == 0:  # nearly all are alike
             first = np.unique(y, return_index=True)[1]
             order = first[np.linspace(0, len(first) - 1, min(FEW, len(first))).astype(int)]
     candidates = order[: 4 * FEW]
