@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import os
 import signal
 import sys
@@ -448,6 +449,8 @@ def closing(runs: list[Any]) -> int:
             print(f"rung: {' '.join(note.split())}", file=sys.stderr)
     if runs[-1].stopped is not None:
         return stopped(runs[-1].stopped, "; finished trials are kept, run again to go on")
+    if any(run.left_out for run in runs):
+        return USAGE
     return NO if any(board.failures for run in runs for board in run.boards) else DONE
 
 
@@ -540,9 +543,10 @@ def data(arguments: argparse.Namespace) -> int:
     entry = suite.get("datasets", arguments.name)
     if arguments.action == "ids":
         dataset = suite.load(arguments.name)
-        print("id")
+        write = csv.writer(sys.stdout, lineterminator="\n").writerow
+        write(["id"])
         for row in dataset.splits[0].test:
-            print(dataset.ids[row])
+            write([dataset.ids[row]])
         return DONE
     from rung import sources
 

@@ -105,7 +105,7 @@ def library() -> Any:
     try:
         import distributed
     except ModuleNotFoundError as error:
-        raise RungError("a cluster needs Dask: pip install 'rung[cluster]'") from error
+        raise RungError("a cluster needs Dask: pip install 'distributed>=2026.1'") from error
     return distributed
 
 

@@ -11,6 +11,7 @@ import glob
 import hashlib
 import json
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -44,10 +45,11 @@ class Archive:
         return PurePosixPath(urlsplit(self.url).path).name or next(iter(self.copies))
 
 
-def fetch(name: str, archive: Archive, alone: bool, progress: Progress | None) -> Path:
+def fetch(name: str, archive: Archive, alone: bool | None, progress: Progress | None) -> Path:
     """The published file: from RUNG_DATA, from the downloads in the home, or downloaded now.
 
-    alone: it is all that the data set consists of, so a user may add it as a file.
+    alone: it is all that the data set consists of, so a user may add it as a file; None: no copy of
+    a user's own can stand in.
     """
     others = []
     for file, expected in {archive.name: archive.md5, **archive.copies}.items():
@@ -58,22 +60,22 @@ def fetch(name: str, archive: Archive, alone: bool, progress: Progress | None) -
     downloaded = home() / "downloads" / name / archive.name
     if is_whole(downloaded, archive):
         return downloaded
-    hint = (
-        f"get {archive.name} another way and say `rung data add {name} "
-        f"{'FILE' if alone else 'FOLDER'}`, or put it into a folder that RUNG_DATA names"
-    )
-    if others:
+    say = f"say `rung data add {name} {'FILE' if alone else 'FOLDER'}`, or "
+    file = next(iter(archive.copies), archive.name)
+    put = f"put it{f' as {file}' if alone is None else ''} into a folder that RUNG_DATA names"
+    hint = f"get {archive.name} another way and {'' if alone is None else say}{put}"
+    if others and alone is not None:
         hint = (
             f"{others[0]} has the right name but the md5 {md5(others[0])}, so it was not used; to "
             f"use it as a local copy, say `rung data add {name} "
             f"{others[0] if alone else others[0].parent}`"
         )
-        if archive.url:
-            warnings.warn(f"downloading {archive.url}: {hint}", Notice, stacklevel=2)
     if not archive.url:
         raise RungError(f"{name}: no address is known for {archive.name}; {hint}")
     with claimed("downloads", {"name": name, "file": archive.name}):
         if not is_whole(downloaded, archive):  # else another process has just downloaded it
+            more = f": {hint}" if others else ""
+            warnings.warn(f"downloading {archive.url}{more}", Notice, stacklevel=2)
             download(name, archive, hint, progress)
             is_whole(downloaded, archive)
     return downloaded
@@ -148,6 +150,10 @@ def reason(error: Exception) -> str:
         return f"no answer in {TIMEOUT_S} s"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection broke off"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate can't be verified; REQUESTS_CA_BUNDLE may name others"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy refuses"
     if isinstance(error, requests.ConnectionError):
         return "no connection"
     return type(error).__name__
@@ -215,3 +221,15 @@ def changed_local_copies() -> Iterator[dict[str, str]]:
                 new.write(json.dumps(copies, indent=1, sort_keys=True).encode() + b"\n")
         except OSError as error:
             raise RungError(unwritable(file, error)) from error
+
+
+def on_terminal() -> Progress | None:
+    """What shows on a terminal how much of a file has come in; None elsewhere."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(name: str, done: int, total: int) -> None:
+        of = f" of {total / 1e6:,.0f}" if total else ""
+        print(f"{name}: {done / 1e6:,.0f}{of} MB", end="\r", file=sys.stderr, flush=True)
+
+    return show

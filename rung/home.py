@@ -262,12 +262,17 @@ def cached(
 
 
 def find(
-    room: str, key: Mapping[str, Any], check: Callable[[T], object], stay: bool = False
+    room: str,
+    key: Mapping[str, Any],
+    check: Callable[[T], object],
+    stay: bool = False,
+    mapped: bool = True,
 ) -> T | None:
     """What is kept under the key, or None. Its time is set: that of the last use.
 
     check raises where the content is not to be believed; an entry that fails it or can't be read
-    is removed, with a `Notice`. stay: no prune removes it as long as this process lives.
+    is removed, with a `Notice`. stay: no prune removes it as long as this process lives. mapped:
+    whether its arrays stay in the file, which each then holds open.
     """
     import joblib
 
@@ -283,8 +288,12 @@ def find(
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # joblib warns of what only looks like old files
-                value: T = joblib.load(path, mmap_mode="r")
+                value: T = joblib.load(path, mmap_mode="r" if mapped else None)
         except FileNotFoundError:
+            return None
+        except OSError as error:  # too many open files, a disk that does not answer
+            text = f"the cache entry {path} can't be read now ({error.strerror or error}); redone"
+            warnings.warn(text, Notice, stacklevel=2)
             return None
         except Exception:  # a damaged pickle raises anything
             cause = "it can't be read"

@@ -28,6 +28,7 @@ class Run:
     outcomes: list[Outcome]
     notes: list[str] = field(default_factory=list)
     stopped: KeyboardInterrupt | None = None
+    left_out: list[str] = field(default_factory=list)  # data sets that can't be had
 
 
 def find(name: str) -> Benchmark:
@@ -77,7 +78,8 @@ def climb(
     deterministic. train_size: rows drawn from the training part. trial_timeout, budget: seconds of
     a trial and of the whole run. trial_memory: bytes. scheduler, workers: the address of a Dask
     cluster, or how many workers of one to start here. level: of the intervals. Ctrl-C ends the run
-    with the boards of what is finished, and `stopped` set.
+    with the boards of what is finished, and `stopped` set. Of several data sets one that can't be
+    had is left out.
     """
     deadline = time.time() + (float("inf") if budget is None else budget)
     if seeds is not None and seeds < 1:
@@ -106,11 +108,18 @@ def climb(
     rungs = {name: suite.baseline(name) for name in names}
     where = devices.resolve(device, precision, on_cluster)
     home.need()
+    left_out = {}
     for name in target.datasets:
-        datasets[name] = datasets.get(name) or suite.load(name)
+        try:
+            datasets[name] = datasets.get(name) or suite.load(name)
+        except RungError as error:
+            left_out[name] = f"{name} is left out: {error}"
+            if len(left_out) == len(target.datasets):
+                raise
+    there = [name for name in target.datasets if name in datasets]
     plan = [
         trial
-        for name in target.datasets
+        for name in there
         for trial in benchmarks.trials(
             datasets[name],
             rungs.items(),
@@ -121,19 +130,18 @@ def climb(
         )
     ]
     if not plan:
-        raise RungError(
-            f"none of the rungs {', '.join(names)} applies to {', '.join(target.datasets)}"
-        )
+        raise RungError(f"none of the rungs {', '.join(names)} applies to {', '.join(there)}")
     resources = Resources(
         jobs, trial_timeout or TRIAL_SECONDS, trial_memory, deadline, scheduler, workers
     )
     report = runner.run(plan, datasets, rungs, resources, progress)
     boards = [
         Board.from_outcomes(of_one, target.reported_on(name), level)
-        for name in target.datasets
+        for name in there
         if (of_one := [o for o in report.outcomes if o.trial.dataset == name])
     ]
-    return Run(boards, report.outcomes, report.notes, report.stopped)
+    notes = [*report.notes, *left_out.values()]
+    return Run(boards, report.outcomes, notes, report.stopped, list(left_out))
 
 
 def run(

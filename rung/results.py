@@ -91,7 +91,10 @@ def seconds(folder: Path) -> dict[str, float]:
     of the time to fit."""
     took: dict[str, list[float]] = {}
     for path in folder.glob("*/*.parquet"):
-        meta = json.loads(pq.read_schema(path).metadata[b"rung"])
+        try:
+            meta = json.loads(pq.read_schema(path).metadata[b"rung"])
+        except Exception:  # a damaged or foreign file; `read` says so where it matters
+            continue
         costs = [t["cost"] for t in meta["trials"] if t["status"] == "ok"]
         if costs:
             rung = meta["trials"][0]["axes"]["rung"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 import traceback
 import warnings
@@ -49,14 +48,14 @@ class Resources:
 
     @property
     def width(self) -> int:
-        return self.jobs or min(os.cpu_count() or 1, 8)
+        return self.jobs or min(cores(), 8)
 
     @property
     def limits(self) -> Limits:
         """Of one trial. Its time is also cut by the deadline."""
         memory = self.trial_memory or int(SHARE_OF_MEMORY * machine_memory() / self.width)
         seconds = max(min(self.trial_seconds, self.deadline - time.time()), 0.0)
-        threads = 1 if self.on_cluster else max(1, (os.cpu_count() or 1) // self.width)
+        threads = 1 if self.on_cluster else max(1, cores() // self.width)
         return Limits(seconds, memory, threads)
 
     @property
@@ -114,7 +113,7 @@ def run(
     absent: dict[Trial, Outcome] = {}
     for trial in plan:
         outcome: Outcome | None = home.find(
-            "trials", trials_room.key(trial, hashes[trial.rung]), Outcome.verify
+            "trials", trials_room.key(trial, hashes[trial.rung]), Outcome.verify, mapped=False
         )
         if outcome is not None:
             found[trial] = outcome.of(datasets[trial.dataset])
@@ -337,6 +336,13 @@ def log(trial: Trial, finished: Finished) -> str:
     except (OSError, RungError) as error:
         return f"its log could not be written ({error})"
     return f"log: {home.place() / 'logs' / name}"
+
+
+def cores() -> int:
+    """That this process may use: fewer than the machine has in a container or a batch job."""
+    import joblib
+
+    return int(joblib.cpu_count())
 
 
 def machine_memory() -> int:

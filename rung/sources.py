@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import inspect
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -98,6 +99,15 @@ class Source(abc.ABC):
             "files": self.identity(files),
             **written_by(),
         }
+        if type(self).__module__ != __name__:  # a class of the user's own
+            key["code"] = md5(Path(inspect.getfile(type(self))))
+        try:
+            json.dumps(key)
+        except TypeError as error:
+            raise RungError(
+                f"{name}: its declaration must be plain data ({error}); of types say the name, such "
+                'as "string" for str'
+            ) from error
         dataset = home.cached("prepared", key, lambda: self.read(name, files), Dataset.verified)
         # Names and terms are not part of the verified content: they come from the declaration.
         return dataclasses.replace(
@@ -388,7 +398,7 @@ class StandardSplits(FileSource):
             if inside.endswith(str(place.parent)):
                 copies = {f"{place.parent.parent.name}/{place.name}": known_md5}
                 archives.append(Archive(self.at + place.name, known_md5, copies))
-        paths = tuple(fetch(name, archive, False, progress) for archive in archives)
+        paths = tuple(fetch(name, archive, None, progress) for archive in archives)
         return Files(paths, local_copy=not published(paths, archives))
 
     def read(self, name: str, files: Files) -> Dataset:

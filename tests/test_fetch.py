@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from conftest import ROOT
 from samples import (
     ARCHIVE,
@@ -139,7 +140,8 @@ def test_damaged_download_is_downloaded_again(server: str, home: Path) -> None:
     damaged = save(home / "downloads" / "photos" / "photos.tgz", b"half")
     with pytest.warns(Notice) as said:
         assert len(published(f"{server}/photos.tgz").load("photos", ".")) == len(TREE)
-    assert [f"{damaged} is damaged" in str(w.message) for w in said] == [True]
+    assert [f"{damaged} is damaged" in str(w.message) for w in said] == [True, False]
+    assert str(said[1].message) == f"downloading {server}/photos.tgz"
 
 
 @pytest.mark.parametrize(
@@ -156,6 +158,14 @@ def test_download_that_fails(
     assert "rung data add photos FILE" in message
     assert "RUNG_DATA" in message
     assert not list((home / "downloads" / "photos").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [("SSLError", "REQUESTS_CA_BUNDLE"), ("ProxyError", "the proxy refuses")],
+)
+def test_what_stands_between_is_told_from_no_network(kind: str, says: str) -> None:
+    assert says in fetch.reason(getattr(requests.exceptions, kind)("no"))
 
 
 def test_no_network() -> None:

@@ -453,6 +453,23 @@ def test_no_more_files_stay_open_than_a_process_may_have(home: Path) -> None:
     assert len(mine) == MOST_IN_USE
 
 
+def test_what_can_not_be_opened_now_is_not_damaged(home: Path) -> None:
+    code = """
+        import resource, warnings
+        import numpy as np
+        from rung.home import find, keep
+        for n in range(40):
+            keep("room", {"n": n}, lambda: {"a": np.arange(9.0), "b": np.arange(9.0)})
+        resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
+        apart = [find("room", {"n": n}, len, mapped=False) for n in range(40)]
+        warnings.simplefilter("ignore")
+        mapped = [find("room", {"n": n}, len) for n in range(40)]
+        print(sum(a is not None for a in apart), mapped[0] is not None, mapped[-1] is None)
+    """
+    assert python(code, RUNG_HOME=str(home)).stdout.split() == ["40", "True", "True"]
+    assert len(list((home / "room").rglob("output.pkl"))) == 40
+
+
 def test_a_killed_writer_leaves_nothing_that_is_read(home: Path) -> None:
     code = """
         import os

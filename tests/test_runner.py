@@ -342,3 +342,19 @@ def test_no_process_is_left_behind(rung: Rung, own: Path, home: Path) -> None:
         except psutil.Error:
             continue
     assert left == []
+
+
+def test_of_several_data_sets_one_that_can_not_be_had_is_left_out(rung: Rung, own: Path) -> None:
+    lacking = "from rung.sources import Table\n"
+    lacking += 'dataset = Table(title="No", path="no.csv", target="y", licence="none")\n'
+    (own / "datasets" / "lacking.py").write_text(f'"""Not there."""\n{lacking}')
+    both = "from rung import Benchmark\nbenchmark = Benchmark(datasets=['lacking', 'mine'])\n"
+    (own / "benchmarks").mkdir(exist_ok=True)
+    (own / "benchmarks" / "both.py").write_text(f'"""Two."""\n{both}')
+    run = ("--suite", own, "--baselines", "prior", "--format", "json")
+    done = rung("run", "both", *run)
+    assert done.returncode == 2
+    assert [row["rung"] for row in json.loads(done.stdout)["rows"]] == ["prior"]
+    assert "lacking is left out: lacking: there is no" in done.stderr
+    alone = rung("run", "lacking", *run)
+    assert (alone.returncode, alone.stdout) == (2, "")

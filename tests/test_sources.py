@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import struct
 import warnings
@@ -33,6 +34,7 @@ from samples import (
     zip_bytes,
 )
 
+from rung import fetch
 from rung.dataset import Dataset, Pictures
 from rung.fetch import local_copies
 from rung.home import Notice, NotKept
@@ -728,3 +730,47 @@ def test_importing_it_is_light() -> None:
         f"import sys, json, rung.sources; print(json.dumps(sorted({heavy} & set(sys.modules))))"
     )
     assert json.loads(done.stdout) == []
+
+
+CLASS = """
+from dataclasses import dataclass
+import numpy as np
+from rung import Dataset
+from rung.sources import Source
+
+@dataclass(frozen=True, kw_only=True)
+class Made(Source):
+    def identity(self, files):
+        return []
+
+    def read(self, name, files):
+        return Dataset.from_arrays(np.full((20, 1), VALUE), [0, 1] * 10, name=name)
+"""
+
+
+def test_a_source_of_the_user_s_own_is_read_anew_when_its_code_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    found = []
+    for value in ("1.0", "2.0"):
+        (tmp_path / f"own_{value[0]}.py").write_text(CLASS.replace("VALUE", value))
+        made = importlib.import_module(f"own_{value[0]}").Made(title="Made")
+        found.append(made.load("made", tmp_path).X[0, 0])
+    assert found == [1.0, 2.0]
+
+
+def test_declarations_of_what_is_no_plain_data_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n1,0\n2,1\n")
+    table = Table(title="T", path="t.csv", target="y", licence="", options={"dtype": {"a": str}})
+    assert "plain data" in refused(lambda: table.load("t", tmp_path))
+
+
+def test_what_can_not_be_added_is_not_advised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUNG_DATA", raising=False)
+    archive = fetch.Archive("", "0" * 32, {"concrete/data.txt": "0" * 32})
+    said = refused(lambda: fetch.fetch("concrete", archive, None, None))
+    assert "rung data add" not in said
+    assert "put it as concrete/data.txt into a folder that RUNG_DATA names" in said

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,3 +116,40 @@ def test_the_readme_adds_a_rung_and_a_data_set_in_fifteen_lines(
     assert done.returncode == 0, done.stderr
     assert "failed" not in done.stdout
     assert "k nearest neighbours" in done.stdout
+
+
+def test_the_hash_of_a_rung_follows_the_files_that_it_imports(tmp_path: Path) -> None:
+    code = """
+        import sys
+        from rung import suite
+        print(suite.get("baselines", "mine").hash)
+    """
+
+    def now() -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            env={**os.environ, "RUNG_SUITE": str(tmp_path)},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout
+
+    folder = tmp_path / "baselines"
+    folder.mkdir()
+    (folder / "_more.py").write_text("A = 1\n")
+    (folder / "_shared.py").write_text("from rung.suite.baselines._more import A\n")
+    (folder / "_other.py").write_text("B = 1\n")
+    (folder / "mine.py").write_text('"""Mine."""\nfrom ._shared import A\nbaseline = None\n')
+    before = now()
+    (folder / "_other.py").write_text("B = 2\n")
+    assert now() == before
+    (folder / "_more.py").write_text("A = 2\n")
+    changed = now()
+    assert changed != before
+    (folder / "_shared.py").write_text("from ._more import A as A\n")
+    assert now() not in (before, changed)
+
+
+def test_rooms_of_the_engine_count_however_they_are_imported() -> None:
+    assert "kernels.py" in [p.name for p in suite.get("baselines", "kernel_ridge").helpers]

@@ -202,7 +202,7 @@ def lazypredict(full: bool) -> Iterator[Pair | LeftOut]:
     try:
         lazy = importlib.import_module("lazypredict.Supervised")
     except ModuleNotFoundError as error:
-        yield LeftOut("LazyClassifier", f"there is no {error.name}; pip install 'rung[bench]'")
+        yield LeftOut("LazyClassifier", f"there is no {error.name}; see `bench` in pyproject.toml")
         return
     quick = suite.get("benchmarks", "quick").load()
     rungs = [e.name for e in suite.ladder() if e.name != "auto_sklearn"]

@@ -100,6 +100,9 @@ def install(name: str, version: str, python: str) -> None:
 
 if __name__ == "__main__":
     try:
+        if not 2 <= len(sys.argv) <= 3:
+            raise RungError("say which: python -m rung.interpreters automl [PYTHON]")
         print(build(*sys.argv[1:3]))
     except RungError as error:
-        sys.exit(f"rung: {error}")
+        print(f"rung: error: {error}", file=sys.stderr)
+        sys.exit(2)

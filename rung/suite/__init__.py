@@ -9,16 +9,18 @@ as in PATH).
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import importlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from rung import interpreters
+from rung import fetch, interpreters
 from rung.baseline import Baseline
 from rung.dataset import Dataset
 from rung.errors import RungError, unknown
@@ -47,14 +49,15 @@ class Entry:
 
     @property
     def hash(self) -> str:
-        """Of the file's text, of the rooms of the engine that it imports by name, and of what the
-        interpreter is made of that it runs in."""
-        text = self.path.read_bytes()
-        digest = hashlib.sha256(text)
-        for name in sorted(self.imports):
-            room = _here.parent / f"{name.removeprefix('rung.')}.py"
-            if name.startswith("rung.") and room.is_file():
-                digest.update(room.read_bytes())
+        """Of the file's text, of the files beside it and the rooms of the engine that it imports by
+        name, of the versions of libraries that it imports, and of what the interpreter is made of
+        that it runs in."""
+        digest = hashlib.sha256(self.path.read_bytes())
+        for file in self.helpers:
+            digest.update(file.read_bytes())
+        for name in sorted({name.partition(".")[0] for name in self.imports} - {"rung"}):
+            with contextlib.suppress(PackageNotFoundError):
+                digest.update(f"{name} {version(name)}".encode())
         for file in interpreters.sources(self.meta.get("interpreter", "")):
             digest.update(file.read_bytes())
         return digest.hexdigest()[:16]
@@ -62,13 +65,26 @@ class Entry:
     @property
     def imports(self) -> set[str]:
         """The modules that the file imports, at its head or anywhere in it."""
-        found: set[str] = set()
-        for node in ast.walk(ast.parse(self.path.read_bytes())):
-            if isinstance(node, ast.Import):
-                found.update(alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                found.add(node.module)
-        return found
+        return imported(self.path, f"rung.suite.{self.kind}")[0]
+
+    @property
+    def helpers(self) -> list[Path]:
+        """The files of the suite that it imports, also by way of one another, and the rooms of the
+        engine that one of them names."""
+        found: list[Path] = []
+        waiting = [self.path]
+        while waiting:
+            modules, names = imported(waiting.pop(), f"rung.suite.{self.kind}")
+            for name in sorted(modules | names):
+                home, _, rest = name.partition(".")
+                inside = rest.startswith("suite.")
+                places = __path__ if inside else [str(_here.parent)]
+                file = f"{rest.removeprefix('suite.').replace('.', '/')}.py"
+                here = [p for p in (Path(place, file) for place in places) if p.is_file()]
+                if home == "rung" and here and here[0] not in (self.path, *found):
+                    found.append(here[0])
+                    waiting += here[:1] if inside else []
+        return sorted(found)
 
     def load(self) -> Any:
         """The object that the file defines. Raises RungError where it doesn't define it."""
@@ -77,6 +93,22 @@ class Entry:
         if not hasattr(module, variable):
             raise RungError(f"{self.path} defines no `{variable}`; see the others in its folder")
         return getattr(module, variable)
+
+
+def imported(path: Path, package: str) -> tuple[set[str], set[str]]:
+    """The modules that a file in the package imports, and what it imports from them, which may be
+    modules too."""
+    found: set[str] = set()
+    inside: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            module = ".".join(filter(None, (above, node.module)))
+            found.add(module)
+            inside.update(f"{module}.{alias.name}" for alias in node.names)
+    return found, inside
 
 
 @functools.cache
@@ -162,5 +194,5 @@ def baseline(name: str) -> Baseline:
 def load(name: str) -> Dataset:
     """The data set of that name, prepared (and memory-mapped when it was prepared before)."""
     entry = get("datasets", name)
-    dataset: Dataset = entry.load().load(name, entry.path.parent)
+    dataset: Dataset = entry.load().load(name, entry.path.parent, fetch.on_terminal())
     return dataset
