@@ -204,8 +204,9 @@ def power(reps: int, n: int, seeds: int, sd: float) -> list[Row]:
     def judged(size: float) -> Comparison:
         mine, *others = (v for v, _ in pair(rng, n, [0.8 + size, *ladder], 2.0, seeds, sd))
         rivals = [Rival(str(i), str(i), values) for i, values in enumerate(others)]
-        about: dict[str, Any] = {"dataset": {}, "metric": METRICS["accuracy"], "scores": {}}
-        return judge(mine, rivals, level=LEVEL, **about).to_beat
+        metric = METRICS["accuracy"]
+        found = judge(mine, rivals, dataset={}, metric=metric, level=LEVEL, n_test=n, scores={})
+        return found.to_beat
 
     size = 0.02
     for _ in range(3):  # the noise depends a little on how good the model is

@@ -45,7 +45,8 @@ class Answers:
             return None
         if len(known) == 1:
             return Summary.of(known[0])
-        step = 1 / self.n_test if metric.scale == "proportion" else 0.0
+        shares = all(np.isin(v, (0, 1)).all() for v in known)  # of examples that are right
+        step = 1 / (len(known[0]) * self.n_test) if shares else 0.0
         return Resampled(np.array([v.mean() for v in known]), self.n_train, self.n_test, step)
 
     def scores(self, metrics: Sequence[Metric], level: float) -> dict[str, Interval]:

@@ -128,7 +128,8 @@ def trials(
 ) -> list[Trial]:
     """The trials of a ladder on a data set: rung by rung, lowest first.
 
-    A rung is fitted once where the same training part always gives the same model. Rungs that can't use the GPU run on the processor.
+    A rung is fitted once where the same training part always gives the same model. Rungs that can't
+    use the GPU run on the processor.
     """
     plan = []
     for name, baseline in baselines:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +29,22 @@ def execute(
     datasets: dict[str, Dataset],
     hashes: dict[str, str],
     resources: Resources,
+    unnamed: Collection[str],
 ) -> Results:
-    """Runs the trials and yields them as they finish."""
+    """Runs the trials and yields them as they finish. unnamed: the data sets that workers would not
+    find by their names."""
     distributed = library()
     preload = runner.heavy({t.rung for t in pending})
     with connected(resources) as client:
-        if any(t.device.kind != "cpu" for t in pending):
-            check_gpus(client)
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        if not workers:
+            warnings.warn("no worker is there yet; waiting for one", home.Notice, stacklevel=2)
+        elif any(t.device.kind != "cpu" for t in pending):
+            check_gpus(workers.values())
         sent = {
             name: client.scatter(datasets[name], hash=False)
             for name in {t.dataset for t in pending}
-            if not found_by_name(datasets[name])
+            if name in unnamed
         }
         futures = {}
         for trial in pending:
@@ -70,24 +76,13 @@ def execute(
             raise
 
 
-def check_gpus(client: Any) -> None:
-    """Raises RungError unless a worker says that it has a GPU: Dask would wait for one for ever."""
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+def check_gpus(workers: Iterable[dict[str, Any]]) -> None:
+    """Raises RungError where none says that it has a GPU: Dask would wait for one for ever."""
     if not any("GPU" in worker["resources"] for worker in workers):
         raise RungError(
             "no worker of the cluster has a GPU; start one by hand with --resources GPU=1, or say "
             "--device cpu"
         )
-
-
-def found_by_name(dataset: Dataset) -> bool:
-    """Whether it is the one that `suite.load` finds: one of a user's own may have such a name too."""
-    if dataset.name not in suite.entries("datasets"):
-        return False
-    try:
-        return suite.load(dataset.name).fingerprint == dataset.fingerprint
-    except RungError:  # its archive is not here
-        return False
 
 
 def answer(future: Any, trial: Trial, dataset: Dataset) -> Finished | None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Task = Literal["classification", "regression"]
 Modality = Literal["image", "text", "tabular"]
 # Numbers that can be scored: the fourth powers of their ratios are finite.
-LARGEST, LEAST_STD = 1e60, 1e-15
+LARGEST, LEAST_STD = 1e37, 1e-37
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,7 @@ from rung.home import Notice, claimed, home, locked, new_file, same_file, unwrit
 Progress = Callable[[str, int, int], None]
 
 TIMEOUT_S = 30  # without a byte from the server
+CLEARED = "\x1b[2K\r"  # a terminal's line
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,19 @@ def fetch(name: str, archive: Archive, alone: bool | None, progress: Progress | 
         raise RungError(f"{name}: no address is known for {archive.name}; {hint}")
     with claimed("downloads", {"name": name, "file": archive.name}):
         if not is_whole(downloaded, archive):  # else another process has just downloaded it
-            more = f": {hint}" if others else ""
-            warnings.warn(f"downloading {archive.url}{more}", Notice, stacklevel=2)
+            if alone is None:  # many small files
+                announce(f"downloading {name} from {archive.url.rpartition('/')[0]}")
+            else:
+                announce(f"downloading {archive.url}{f': {hint}' if others else ''}")
             download(name, archive, hint, progress)
             is_whole(downloaded, archive)
     return downloaded
+
+
+@functools.cache
+def announce(text: str) -> None:
+    """Says it once."""
+    warnings.warn(text, Notice, stacklevel=4)
 
 
 def is_whole(downloaded: Path, archive: Archive) -> bool:
@@ -138,6 +147,9 @@ def download(name: str, archive: Archive, hint: str, progress: Progress | None) 
         raise RungError(f"can't download {archive.url} ({reason(error)}); {hint}") from error
     except OSError as error:
         raise RungError(unwritable(home() / "downloads" / name, error)) from error
+    finally:
+        if progress and sys.stderr.isatty():
+            print(CLEARED, end="", file=sys.stderr, flush=True)
 
 
 def reason(error: Exception) -> str:
@@ -230,6 +242,6 @@ def on_terminal() -> Progress | None:
 
     def show(name: str, done: int, total: int) -> None:
         of = f" of {total / 1e6:,.0f}" if total else ""
-        print(f"{name}: {done / 1e6:,.0f}{of} MB", end="\r", file=sys.stderr, flush=True)
+        print(f"{CLEARED}{name}: {done / 1e6:,.0f}{of} MB", end="", file=sys.stderr, flush=True)
 
     return show

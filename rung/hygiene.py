@@ -93,12 +93,13 @@ def linear(values: Any, target: Any) -> bool:
 
 def texts(values: Any) -> bool:
     """Whether a column holds strings of several words."""
+    return mean_words(values) >= WORDS
+
+
+def mean_words(values: Any) -> float:
+    """Of a sample of the strings."""
     some = values.dropna().head(1000)
-    return (
-        values.dtype.kind not in "fiubM"
-        and len(some) > 0
-        and some.str.split().str.len().mean() >= WORDS
-    )
+    return float(np.mean([len(str(value).split()) for value in some])) if len(some) else 0.0
 
 
 def names_rows(distinct: Any) -> bool:

@@ -99,10 +99,10 @@ def climb(
         cluster.library()
     check_level(level)
     if isinstance(target, Dataset):
-        datasets = {target.name: target}
+        datasets, unnamed = {target.name: target}, [target.name]
         target = Benchmark(datasets=[target.name])
     else:
-        datasets = {}
+        datasets, unnamed = {}, []
     chosen = baselines if baselines is not None else target.baselines
     names = [e.name for e in suite.ladder()] if chosen is None else list(chosen)
     rungs = {name: suite.baseline(name) for name in names}
@@ -134,7 +134,7 @@ def climb(
     resources = Resources(
         jobs, trial_timeout or TRIAL_SECONDS, trial_memory, deadline, scheduler, workers
     )
-    report = runner.run(plan, datasets, rungs, resources, progress)
+    report = runner.run(plan, datasets, rungs, resources, progress, unnamed)
     boards = [
         Board.from_outcomes(of_one, target.reported_on(name), level)
         for name in there

@@ -61,8 +61,6 @@ TAKEN_FOR_GAPS = {
 TARGETS = ("target", "label", "class", "y")
 # Whole numbers with at most so many different values are taken for classes.
 FEW = 20
-# A column of strings is taken for texts from so many words on average.
-WORDS = 4
 PICTURES = (
     *(".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff"),
     *(".avif", ".jfif", ".webp"),
@@ -215,8 +213,8 @@ def read_table(place: Path) -> tuple[Any, list[str]]:
 
 
 def check_lines(content: bytes, place: Path) -> tuple[str, dict[str, set[str]]]:
-    """What separates the columns, and which words are gaps in which of them. Raises RungError for a line with too many or too few cells,
-    which pandas would shift or fill."""
+    """What separates the columns, and which words are gaps in which of them. Raises RungError for a
+    line with too many or too few cells, which pandas would shift or fill."""
     csv.field_size_limit(2**31 - 1)
     first = content.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n").partition(b"\n")[0]
     separator = max(",;\t|", key=lambda s: first.count(s.encode()))
@@ -264,7 +262,9 @@ def from_frame(given: Any, where: str, name: str, options: Options, notes: list[
     missing = frame[target].isna().to_numpy()
     words = listed(map(repr, sorted(given.attrs.get(GAPS, {}).get(target, ()))))
     if missing.any() and not options.drop_missing_target:
-        as_what = f" ({words} is taken for a gap; if it is a class, rename it)" if words else ""
+        as_what = (
+            f" (of {words}, each is a gap; one that is a class needs another name)" if words else ""
+        )
         raise RungError(
             f"{where}: the target {target!r} is missing in {missing.sum():,} of "
             f"{_count(len(frame), 'row')}{as_what}; mend them, or leave them out: "
@@ -474,7 +474,7 @@ def modality_of(features: Any, options: Options, where: str) -> tuple[Modality, 
     columns = [c for c in features.columns if c != options.time]
     kinds = {c: value_kind(features[c]) for c in features.columns}
     strings = [c for c in columns if kinds[c] == "strings"]
-    words = {c: mean_words(features[c]) for c in strings}
+    words = {c: hygiene.mean_words(features[c]) for c in strings}
     if said == "text":
         if len(strings) != 1:
             raise RungError(
@@ -482,21 +482,15 @@ def modality_of(features: Any, options: Options, where: str) -> tuple[Modality, 
                 "say which holds the texts: --text COLUMN"
             )
         return "text", strings[0], "as said"
-    if said is None and len(columns) == 1 and strings and words[strings[0]] >= WORDS:
+    if said is None and len(columns) == 1 and strings and words[strings[0]] >= hygiene.WORDS:
         (only,) = strings
         return "text", only, f"the only feature, {only}, has {words[only]:.0f} words on average"
     counts = Counter(kinds.values())
     why = ", ".join(f"{count:,} of {kind}" for kind, count in counts.most_common())
     plural = "s" if len(kinds) != 1 else ""
-    long = [c for c in strings if words[c] >= WORDS]
+    long = [c for c in strings if words[c] >= hygiene.WORDS]
     hint = f"; column {long[0]} holds texts: --text {long[0]} would learn from them" if long else ""
     return "tabular", "", f"{len(kinds):,} column{plural}: {why}{hint}" if kinds else "no column"
-
-
-def mean_words(values: Any) -> float:
-    """Of a sample of the strings."""
-    some = values.dropna().head(1000)
-    return float(np.mean([len(str(value).split()) for value in some])) if len(some) else 0.0
 
 
 # --- Splits -----------------------------------------------------------------------------------

@@ -502,10 +502,10 @@ def deviations(table: Given, name: str, n_seeds: int) -> NDArray[np.float64] | N
             "such as prediction_1 and std_1"
         )
     values = numbers(table, name)
-    bad = np.flatnonzero(~((values >= LEAST_STD) & (values <= 1 / LEAST_STD)))
+    bad = np.flatnonzero(values < LEAST_STD)
     if len(bad):
         row = int(bad[0])
-        what = "no positive deviation" if values[row] <= 0 else "too small or large to be scored"
+        what = "no positive deviation" if values[row] <= 0 else "too small to be scored"
         raise table.error(f"column {name!r}: {values[row]:g} is {what}", row)
     return values
 

@@ -101,11 +101,9 @@ def check_company(outcomes: list[Outcome], where: Path, name: str) -> None:
     """Raises RungError unless they go with the published ones that they leave in place."""
     if name not in results.datasets(where):
         return
-    rows = {o.trial.row for o in outcomes}
+    staying = results.read(where, name, but={o.trial.row for o in outcomes})
     try:
-        belong_together(
-            [*outcomes, *(o for o in results.read(where, name) if o.trial.row not in rows)]
-        )
+        belong_together([*outcomes, *staying])
     except RungError as error:
         raise RungError(
             f"{error}; publish the whole ladder, or remove what is old from {where / name} "

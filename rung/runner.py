@@ -6,7 +6,7 @@ import contextlib
 import time
 import traceback
 import warnings
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -100,11 +100,13 @@ def run(
     baselines: dict[str, Baseline],
     resources: Resources = Resources(),
     progress: str = "auto",
+    unnamed: Collection[str] = (),
 ) -> Report:
     """The outcomes of all trials. Finished ones come from the cache; failures are never cached.
 
     GPU trials run one at a time, after the others. With a deadline, each rung's first seed comes
-    first, cheap rungs before dear ones. Ctrl-C ends the run, not the report of it.
+    first, cheap rungs before dear ones. Ctrl-C ends the run, not the report of it. unnamed: data sets
+    of the user's own, which are not to be found by their names.
     """
     report = Report([])
     found: dict[Trial, Outcome] = {}
@@ -132,7 +134,7 @@ def run(
                 if resources.on_cluster:
                     from rung import cluster
 
-                    finish = cluster.execute(pending, datasets, hashes, resources)
+                    finish = cluster.execute(pending, datasets, hashes, resources, unnamed)
                 else:
                     prepare(pending, datasets, shown)
                     finish = execute(pending, datasets, hashes, resources, shown)
@@ -213,7 +215,7 @@ def execute(
                 time.sleep(0.2)
             with claim:
                 dataset = datasets[trial.dataset]
-                if (kept := home.find("trials", key, Outcome.verify)) is not None:
+                if (kept := home.find("trials", key, Outcome.verify, mapped=False)) is not None:
                     return Finished(kept.of(dataset))
                 if resources.late:
                     return None
@@ -270,7 +272,9 @@ def heavy(rungs: Iterable[str]) -> list[str]:
     """The libraries that these rungs import. Not the rungs' own files, which may do anything when
     they are imported."""
     named = {name for rung in rungs for name in suite.get("baselines", rung).imports}
-    known = [name for name in sorted(named) if name.partition(".")[0] in HEAVY]
+    known = [
+        n for n in sorted(named) if n.partition(".")[0] in HEAVY and "suite" not in n.split(".")
+    ]
     if "rung.training" in named:
         known.append("torch._dynamo")  # by the first optimizer, for a second of the net's fit
     return ["sklearn.base", "threadpoolctl", "psutil", *known, f"{__name__}:warm"]

@@ -13,6 +13,7 @@ read is never dropped.
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 import inspect
 import json
@@ -100,7 +101,8 @@ class Source(abc.ABC):
             **written_by(),
         }
         if type(self).__module__ != __name__:  # a class of the user's own
-            key["code"] = md5(Path(inspect.getfile(type(self))))
+            with contextlib.suppress(OSError, TypeError):  # of a notebook
+                key["code"] = md5(Path(inspect.getfile(type(self))))
         try:
             json.dumps(key)
         except TypeError as error:

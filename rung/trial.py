@@ -329,7 +329,9 @@ def check(
     if std is not None and (
         std.shape != (n,) or not np.isfinite(std).all() or std.min() < LEAST_STD
     ):
-        raise BadPredictions("return_std gave values that are not positive numbers")
+        raise BadPredictions(
+            "return_std gave values that are not positive numbers, or too small ones"
+        )
 
 
 def clocked(work: Callable[[], Any], device: str) -> float:

@@ -155,7 +155,7 @@ def test_other_bad_input_is_one_line(rung: Rung, tmp_path: Path) -> None:
     ("column", "value", "says"),
     [
         ("prediction", 1e200, "too large to be scored"),
-        ("std", 1e-50, "too small or large to be scored"),
+        ("std", 1e-50, "too small to be scored"),
         ("std", -1.0, "no positive deviation"),
     ],
 )

@@ -208,6 +208,9 @@ def test_a_damaged_result_is_named(rung: Rung, suite_folder: Path, tmp_path: Pat
     path = to / "mine" / "prior.parquet"
     path.write_bytes(path.read_bytes()[:-9])
     one_line(rung("board", "mine", "--results", to), str(path), "damaged")
+    again = rung("publish", "mine", "--suite", suite_folder, "--to", to, "--baselines", "prior")
+    assert again.returncode == 0, again.stderr
+    assert rung("board", "mine", "--results", to).returncode == 0
 
 
 def test_published_boards_are_printed(rung: Rung) -> None:

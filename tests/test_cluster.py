@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import distributed
 import psutil
 import pytest
 from conftest import write_rung, write_table
@@ -99,6 +100,8 @@ def test_so_are_data_of_the_name_of_a_data_set(
 
 
 def test_a_gpu_that_no_worker_has_is_not_waited_for(rung: Rung, own: Path, by_hand: str) -> None:
+    with distributed.Client(by_hand) as client:
+        client.wait_for_workers(2, timeout=60)
     run = ("run", "digits", "--baselines", "convnet", "--scheduler", by_hand)
     done = rung(*run, "--device", "cuda")
     assert done.returncode == 2

@@ -50,6 +50,7 @@ def test_intervals_hold_where_the_usual_ones_do_not(coverage: ModuleType) -> Non
         ("differences", (20, 100, 3, 0.8, 2.0, 0.3, 0.2)),
         ("false_alarms", (5, 100, 3, 0.8, 0.15)),
         ("ranks", (5, 100, 3, 0.15)),
+        ("power", (2, 100, 3, 0.15)),
         ("skewed", (20, "lognormal", 30)),
         ("resampled", (10, 60, 0.1, 1.0)),
         ("metric_cells", (5, {"log_loss": 1.0, "f1_macro": 0.5}, 100, 3, 4, 0.15, 1.0)),

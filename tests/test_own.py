@@ -286,6 +286,8 @@ def test_ids_leaks_and_constants_are_warned_of() -> None:
     said = notes(Dataset.from_table(frame.assign(cents=frame["price"] * 100), target="price"))
     assert "column cents is the target, or its value in another unit" in said
     assert "column number is different in every row: it looks like an id" in said
+    spans = pd.to_timedelta(np.arange(100), unit="h")  # different in every row, and no strings
+    assert Dataset.from_table(houses().assign(spans=spans), target="price").task == "regression"
     told = [f"a house of its own with number {i}" for i in range(100)]
     assert "Warning" not in notes(Dataset.from_table(houses().assign(told=told), target="price"))
     assert "column country is the same in every row" in said
@@ -328,7 +330,7 @@ def test_duplicates_across_the_parts_are_counted(tmp_path: Path) -> None:
         ("a,y\n1,x\n2,x\n", "is 'x' in all rows"),
         ("a,y\n1,2.5\n2,2.5\n", "is 2.5 in all rows"),
         ("a,y\n1,\n2,\n", "missing in 2 of 2 rows; mend them"),
-        ("a,y\n1,None\n2,yes\n3,NA\n", "2 of 3 rows ('NA', 'None' is taken for a gap"),
+        ("a,y\n1,None\n2,yes\n3,NA\n", "2 of 3 rows (of 'NA', 'None', each is a gap"),
         ("a,y\n1,x\n2,x\n3,z\n", "class 'z' has one example"),
         ("y\n1\n0\n", "no column to learn from"),
         ("a,y\n1,inf\n2,1.5\n", "infinite"),

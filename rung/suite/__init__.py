@@ -9,14 +9,13 @@ as in PATH).
 from __future__ import annotations
 
 import ast
-import contextlib
 import functools
 import hashlib
 import importlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +23,7 @@ from rung import fetch, interpreters
 from rung.baseline import Baseline
 from rung.dataset import Dataset
 from rung.errors import RungError, unknown
+from rung.home import versions
 
 Kind = Literal["baselines", "datasets", "benchmarks"]
 SINGULAR = {"baselines": "baseline", "datasets": "dataset", "benchmarks": "benchmark"}
@@ -50,14 +50,13 @@ class Entry:
     @property
     def hash(self) -> str:
         """Of the file's text, of the files beside it and the rooms of the engine that it imports by
-        name, of the versions of libraries that it imports, and of what the interpreter is made of
-        that it runs in."""
+        name, of the versions of libraries that it imports and that are called as their modules, and
+        of what the interpreter is made of that it runs in."""
         digest = hashlib.sha256(self.path.read_bytes())
         for file in self.helpers:
             digest.update(file.read_bytes())
-        for name in sorted({name.partition(".")[0] for name in self.imports} - {"rung"}):
-            with contextlib.suppress(PackageNotFoundError):
-                digest.update(f"{name} {version(name)}".encode())
+        libraries = {name.partition(".")[0] for name in self.imports} - {"rung"}
+        digest.update(json.dumps(versions(sorted(libraries))).encode())
         for file in interpreters.sources(self.meta.get("interpreter", "")):
             digest.update(file.read_bytes())
         return digest.hexdigest()[:16]
@@ -80,11 +79,12 @@ class Entry:
                 inside = rest.startswith("suite.")
                 places = __path__ if inside else [str(_here.parent)]
                 file = f"{rest.removeprefix('suite.').replace('.', '/')}.py"
-                here = [p for p in (Path(place, file) for place in places) if p.is_file()]
+                # By the listing: some systems would find `Baseline.py` in baseline.py.
+                here = [p for at in places if (p := Path(at, file)) in p.parent.glob("*.py")]
                 if home == "rung" and here and here[0] not in (self.path, *found):
                     found.append(here[0])
                     waiting += here[:1] if inside else []
-        return sorted(found)
+        return found  # in an order that is the same wherever the files lie
 
     def load(self) -> Any:
         """The object that the file defines. Raises RungError where it doesn't define it."""

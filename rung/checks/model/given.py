@@ -60,7 +60,7 @@ def given(model: Any, needs: Needs | str = "", px: int | None = None) -> Given:
         name = getattr(model, "__name__", None) or type(model).__name__
     if isinstance(model, Baseline):
         return Given(model.title, model.make, needs or model.needs, px or model.px)
-    if is_net(model):
+    if is_net(model) and not hasattr(model, "fit"):
         raise RungError(
             f"{name} is a module that is made; give its class, or what makes a fresh one"
         )

@@ -63,8 +63,8 @@ class LossCall:
     """A call of a loss of torch while gradients are kept.
 
     step: how many steps were done before it. output, target: shapes. flaw: what is wrong with what
-    it was given, "" if nothing. plain: a mean in which all examples count alike. classes: different ones in a target of codes, 0 for others. means,
-    variances: of output and target.
+    it was given, "" if nothing. plain: a mean in which all examples count alike. classes: different
+    ones in a target of codes, 0 for others. means, variances: of output and target.
     """
 
     name: str
