@@ -61,24 +61,29 @@ def fetch(name: str, archive: Archive, alone: bool | None, progress: Progress | 
     downloaded = home() / "downloads" / name / archive.name
     if is_whole(downloaded, archive):
         return downloaded
-    say = f"say `rung data add {name} {'FILE' if alone else 'FOLDER'}`, or "
     file = next(iter(archive.copies), archive.name)
-    put = f"put it{f' as {file}' if alone is None else ''} into a folder that RUNG_DATA names"
-    hint = f"get {archive.name} another way and {'' if alone is None else say}{put}"
-    if others and alone is not None:
+    if alone is None:  # the sets of such files share their names
+        others = [place for place in others if place.match(file)]
+    if others:
+        hint = f"{others[0]} has the right name but the md5 {md5(others[0])}, so it was not used"
+        if alone is not None:
+            copy = others[0] if alone else others[0].parent
+            hint += f"; to use it as a local copy, say `rung data add {name} {copy}`"
+    elif alone is None:
+        hint = f"get {archive.name} another way and put it as {file} into a folder that RUNG_DATA names"
+    else:
         hint = (
-            f"{others[0]} has the right name but the md5 {md5(others[0])}, so it was not used; to "
-            f"use it as a local copy, say `rung data add {name} "
-            f"{others[0] if alone else others[0].parent}`"
+            f"get {archive.name} another way and say `rung data add {name} "
+            f"{'FILE' if alone else 'FOLDER'}`, or put it into a folder that RUNG_DATA names"
         )
     if not archive.url:
         raise RungError(f"{name}: no address is known for {archive.name}; {hint}")
     with claimed("downloads", {"name": name, "file": archive.name}):
         if not is_whole(downloaded, archive):  # else another process has just downloaded it
-            if alone is None:  # many small files
-                announce(f"downloading {name} from {archive.url.rpartition('/')[0]}")
-            else:
-                announce(f"downloading {archive.url}{f': {hint}' if others else ''}")
+            # Of many small files it is said once.
+            folder = archive.url.rpartition("/")[0]
+            what = archive.url if alone is not None else f"{name} from {folder}"
+            announce(f"downloading {what}{f': {hint}' if others else ''}")
             download(name, archive, hint, progress)
             is_whole(downloaded, archive)
     return downloaded

@@ -233,7 +233,7 @@ def proba_text(**changed: str) -> str:
         (text(GOOD, "ids,prediction\n"), ["no column named 'id'", "did you mean ids?"]),
         (text(GOOD, "id,predicted\n"), ["did you mean predicted?", "'cat', 'dog', '3'"]),
         (text(GOOD, "id,prediction_std\n"), ["'prediction_std'", "prediction_1"]),
-        (text(GOOD[:3]), ["2 of the 5 test ids", "are missing", "'a b', '12'", "rung data ids kinds"]),
+        (text(GOOD[:3]), ["2 of the 5 test ids", "are missing", "'a b', '12'", "board.ids"]),
         (text(GOOD, line3="7.5,dog"), ["1 id is not in the test part of kinds", "'7.5' (line 3)"]),
         (text([*GOOD, "x,cat", "y,cat"]), ["2 ids are not", "'x' (line 7), 'y' (line 8)"]),
         (text([*GOOD, "a b,cat"]), ["'a b' stands twice", "line 5 and line 7", "seed"]),
