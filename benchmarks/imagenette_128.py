@@ -2,7 +2,7 @@
 
 from rung import Benchmark, Reported, Variant
 
-LIST = "github.com/fastai/imagenette"
+LIST = "github.com/fastai/imagenette, the official archive"
 benchmark = Benchmark(
     datasets=["imagenette"],
     baselines=["random_patches", "convnet"],

@@ -185,8 +185,8 @@ METRICS = {
     m.name: m
     for m in (
         Metric("accuracy", "accuracy", True, accuracy, CLASSIFICATION, "proportion", percent=True),
-        Metric("log_loss", "log loss", False, log_loss, CLASSIFICATION),
-        Metric("brier", "Brier score", False, brier, CLASSIFICATION),
+        Metric("log_loss", "log loss", False, log_loss, CLASSIFICATION, "nonnegative"),
+        Metric("brier", "Brier score", False, brier, CLASSIFICATION, "nonnegative"),
         Metric(
             "balanced_accuracy",
             "balanced accuracy",
@@ -198,10 +198,10 @@ METRICS = {
         ),
         Metric("f1_macro", "macro F1", True, f1_macro, CLASSIFICATION, "proportion", percent=True),
         Metric("roc_auc", "ROC AUC", True, roc_auc, CLASSIFICATION, "proportion"),
-        Metric("ece", "calibration error", False, ece, CLASSIFICATION),
+        Metric("ece", "calibration error", False, ece, CLASSIFICATION, "nonnegative"),
         Metric("rmse", "RMSE", False, rmse, REGRESSION, "log"),
         Metric("nll", "Gaussian NLL", False, gaussian_nll, REGRESSION),
-        Metric("mae", "MAE", False, mae, REGRESSION),
+        Metric("mae", "MAE", False, mae, REGRESSION, "nonnegative"),
         Metric("r2", "R²", True, r2, REGRESSION),
     )
 }

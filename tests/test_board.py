@@ -330,3 +330,14 @@ def test_a_row_names_its_picture_size_where_that_tells_it_from_another() -> None
     row = Row("convnet", "Convnet", "ok", px=128, parameters={"epochs": 5})
     assert row.full_title == "Convnet (epochs 5)"
     assert dataclasses.replace(row, sized=True).full_title == "Convnet (epochs 5, 128 px)"
+
+
+def test_the_row_to_beat_is_told_from_another_of_its_rung() -> None:
+    trials = [
+        Trial("made", "f" * 64, "holdout", "good", None, s, parameters=(("k", 2),)) for s in (0, 1)
+    ]
+    other = [outcome("good", s, 0.95, trial=t) for s, t in enumerate(trials)]
+    alone = Board.from_outcomes([*other, outcome("prior", 0, 0.5)])
+    assert "To beat: Good, " in render.text(alone, None)
+    both = Board.from_outcomes([*other, outcome("good", 0, 0.6), outcome("good", 1, 0.6)])
+    assert "To beat: Good (k 2), " in render.text(both, None)

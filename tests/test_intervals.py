@@ -122,6 +122,14 @@ def test_seeds_that_disagree_evenly_are_not_certain() -> None:
     assert interval.low < 0.3 < 0.7 < interval.high
 
 
+def test_losses_do_not_fall_below_zero() -> None:
+    losses = np.r_[np.zeros(49), 0.05]
+    cut = score_interval(losses, scale="nonnegative")
+    whole = score_interval(losses, scale="identity")
+    assert whole.low < cut.low == 0
+    assert cut.high == whole.high
+
+
 def test_one_example_says_nothing_of_its_error() -> None:
     interval = score_interval([[3.0], [4.0]])
     assert (interval.estimate, interval.low, interval.high) == (3.5, -np.inf, np.inf)

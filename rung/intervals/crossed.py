@@ -173,7 +173,7 @@ def score_interval(
         return Interval(estimate, -np.inf, np.inf, level, np.inf, seed_se, "one example")
     q = half_width(found.parts, level) / found.se if found.se > 0 else 0.0
     low, high = ends(estimate, found.se, q, scale, found.skew)
-    method += {"proportion": ", Wilson", "log": ", log scale", "identity": ""}[scale]
+    method += {"proportion": ", Wilson", "log": ", log scale"}.get(scale, "")
     return Interval(estimate, low, high, level, test_se, seed_se, method, parts=found.parts)
 
 

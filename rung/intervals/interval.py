@@ -13,7 +13,7 @@ from scipy import optimize, special
 
 SMALLEST_P = 1e-99  # smaller ones are told as this
 
-Scale = Literal["identity", "proportion", "log"]
+Scale = Literal["identity", "proportion", "log", "nonnegative"]
 
 
 class Part(NamedTuple):
@@ -74,15 +74,16 @@ def ends(
 
     scale: "proportion" for scores from 0 to 1, by
     `wilson` with the effective number of examples; "log" for positive scores, symmetric on that
-    scale by the delta method; "identity". skew: the skewness of the estimate, allowed for on the
-    identity scale (see `unskewed`).
+    scale by the delta method; "identity", and "nonnegative", which is cut at 0. skew: the skewness
+    of the estimate, allowed for on these two (see `unskewed`).
     """
     if scale == "proportion" and 0 < estimate < 1 and se > 0:
         return wilson(estimate, estimate * (1 - estimate) / se**2, q)
     if scale == "log" and estimate > 0:
         half = q * se / estimate
         return estimate * float(np.exp(-half)), estimate * float(np.exp(half))
-    return estimate - se * unskewed(q, skew), estimate - se * unskewed(-q, skew)
+    low, high = estimate - se * unskewed(q, skew), estimate - se * unskewed(-q, skew)
+    return (max(low, 0.0), high) if scale == "nonnegative" else (low, high)
 
 
 def half_width(parts: Sequence[Part], level: float) -> float:

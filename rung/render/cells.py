@@ -193,7 +193,9 @@ def facts(board: Board) -> list[str]:
     lines = []
     best = board.to_beat
     if best is not None:
-        lines.append(f"To beat: {best.title}, {with_interval(best.score, board.metric)}.")
+        one = [r.title for r in board.rows].count(best.title) == 1
+        name = best.title if one else best.full_title
+        lines.append(f"To beat: {name}, {with_interval(best.score, board.metric)}.")
     spread = board.minimum_detectable_difference
     if spread is not None:
         lines.append(
