@@ -186,9 +186,7 @@ def parser() -> argparse.ArgumentParser:
     ):
         action = actions.add_parser(name, help=text, description=text + ".")
         action.add_argument("name", metavar="NAME")
-        action.add_argument(
-            "--suite", action="append", default=argparse.SUPPRESS, help=argparse.SUPPRESS
-        )
+        cli_check.add_suite(action)
         if name == "add":
             action.add_argument("path", type=Path, metavar="FILE_OR_FOLDER")
     text = "look at a data set: classes, columns, lengths or sizes, samples, what looks wrong"
@@ -199,9 +197,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="example: rung data describe house.csv --target price --html house.html",
     )
     describe.add_argument("name", metavar="NAME_OR_PATH", help="as `rung run` takes it")
-    describe.add_argument(
-        "--suite", action="append", default=argparse.SUPPRESS, help=argparse.SUPPRESS
-    )
+    cli_check.add_suite(describe)
     add_own(describe)
     describe.add_argument(
         "--format",
@@ -232,9 +228,7 @@ def add_cache(cache: argparse.ArgumentParser) -> None:
         ("clear", f"remove {', '.join(CACHED)}, or those named"),
     ):
         action = named[name] = actions.add_parser(name, help=text, description=text + ".")
-        action.add_argument(
-            "--suite", action="append", default=argparse.SUPPRESS, help=argparse.SUPPRESS
-        )
+        cli_check.add_suite(action)
         if name != "prune":
             action.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}")
     named["prune"].add_argument(
@@ -382,7 +376,7 @@ def climb(arguments: argparse.Namespace) -> list[Any]:
         "device": arguments.device,
         "precision": arguments.precision,
         "trial_timeout": timeout and quantities.seconds(timeout, "--trial-timeout"),
-        "trial_memory": memory and some_memory(memory),
+        "trial_memory": memory and quantities.size(memory, "--trial-memory", least=1),
         "scheduler": arguments.scheduler,
         "workers": arguments.workers,
         "level": getattr(arguments, "level", 0.95),
@@ -395,15 +389,6 @@ def climb(arguments: argparse.Namespace) -> list[Any]:
         if runs[-1].stopped is not None:
             break
     return runs
-
-
-def some_memory(text: str) -> int:
-    from rung import quantities
-
-    found = quantities.size(text, "--trial-memory")
-    if not found:
-        raise RungError(f"--trial-memory {text}: some memory is needed")
-    return found
 
 
 class Terminated(KeyboardInterrupt):

@@ -27,6 +27,13 @@ def add_parser(
     return parser
 
 
+def add_suite(action: argparse.ArgumentParser) -> None:
+    """--suite after the action too; help shows it before. (A default would undo what stood there.)"""
+    action.add_argument(
+        "--suite", action="append", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+    )
+
+
 def add_actions(
     check: argparse.ArgumentParser, add_own: Callable[[argparse.ArgumentParser], None]
 ) -> None:
@@ -34,9 +41,7 @@ def add_actions(
 
     def add(name: str, text: str, example: str) -> argparse.ArgumentParser:
         action = add_parser(actions, name, text, f"rung check {example}")
-        action.add_argument(
-            "--suite", action="append", default=argparse.SUPPRESS, help=argparse.SUPPRESS
-        )
+        add_suite(action)
         return action
 
     data = add(

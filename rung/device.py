@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rung.errors import RungError
 from rung.home import Notice
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 T = TypeVar("T")
 
@@ -42,14 +45,14 @@ def resolve(device: str = "auto", precision: str = "auto", on_cluster: bool = Fa
     name, _, index = device.partition(":")
     if name not in ("auto", "cpu", "cuda") or (index and (name != "cuda" or not index.isdigit())):
         raise RungError(f"no device {device!r}; say {DEVICES}")
-    gpus = 0
+    gpus, number = 0, int(index or 0)
     if on_cluster:
-        gpus = int(name == "cuda") * (int(index or 0) + 1)
+        gpus = number + 1 if name == "cuda" else 0
     elif name != "cpu":
         import torch
 
         gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == "cuda" and gpus <= int(index or 0):
+    if name == "cuda" and gpus <= number:
         raise RungError(
             f"--device {device}: this machine has {gpus or 'no'} CUDA GPU{'s' * (gpus != 1)} "
             "that torch can use; say --device cpu"
@@ -59,8 +62,8 @@ def resolve(device: str = "auto", precision: str = "auto", on_cluster: bool = Fa
             raise RungError(f"--precision {precision} needs a GPU; a processor runs fp32")
         return Device()
     if precision == "auto":
-        precision = "bf16" if on_cluster or has_bf16(int(index or 0)) else "fp16"
-    return Device(f"cuda:{int(index or 0)}", precision)
+        precision = "bf16" if on_cluster or has_bf16(number) else "fp16"
+    return Device(f"cuda:{number}", precision)
 
 
 def has_bf16(index: int) -> bool:
@@ -97,6 +100,10 @@ class Pieces:
 
     def __init__(self) -> None:
         self.number = 1
+
+    def of(self, rows: Tensor) -> Sequence[Tensor]:
+        """The rows of a batch in that many pieces, of which none is empty."""
+        return rows.tensor_split(min(self.number, len(rows)))
 
     def fitting(self, work: Callable[[], T], rows: int) -> T:
         """work(), anew in smaller pieces until it fits. rows: of the batch, the most pieces.

@@ -25,6 +25,11 @@ def listed(names: Iterable[str], most: int = 5) -> str:
     return ", ".join(found[:most]) + more
 
 
+def counted(n: int, what: str) -> str:
+    """ "1 row", "2,000 rows"."""
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> RungError:
     """The error for a name that nobody has: names the nearest ones, or those there are."""
     names = sorted(set(known))

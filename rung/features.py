@@ -169,8 +169,9 @@ class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                     number or a category is missing: for trees, which cut where they like
     "standardized"  a column for each, of two a single one (a missing one counts as a category; one
                     not seen in training is none of them, or the first of two), left at 0 and 1.
-                    Missing numbers get the mean, with a column that says where, and what was a number or a date is standardised: two rows of
-                    different category are as far apart as two of differing numbers usually are
+                    Missing numbers get the mean, with a column that says where, and what was a
+                    number or a date is standardised: two rows of different category are as far
+                    apart as two of differing numbers usually are
     "categories"    a frame, in which it has the type category; NaN for what is missing
     """
 

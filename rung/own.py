@@ -33,7 +33,7 @@ from rung.archives import (
     starts_with,
 )
 from rung.dataset import Dataset, Modality, Split, Task, check_splits, is_frame
-from rung.errors import RungError, listed, unknown
+from rung.errors import RungError, counted, listed, unknown
 from rung.fetch import md5
 from rung.home import cached
 
@@ -43,20 +43,9 @@ if TYPE_CHECKING:
 TABLES = (".csv", ".tsv", ".parquet")
 GAPS = "rung: words for gaps"  # of a frame's attrs
 # Texts that pandas takes for gaps and that may be meant: a class "None".
-TAKEN_FOR_GAPS = {
-    "None",
-    "none",
-    "NA",
-    "N/A",
-    "n/a",
-    "null",
-    "NULL",
-    "nan",
-    "NaN",
-    "<NA>",
-    "#N/A",
-    "#NA",
-}
+TAKEN_FOR_GAPS = frozenset(
+    ["None", "none", "NA", "N/A", "n/a", "null", "NULL", "nan", "NaN", "<NA>", "#N/A", "#NA"]
+)
 # What a target is called where nobody says it, the likeliest first.
 TARGETS = ("target", "label", "class", "y")
 # Whole numbers with at most so many different values are taken for classes.
@@ -228,7 +217,7 @@ def check_lines(content: bytes, place: Path) -> tuple[str, dict[str, set[str]]]:
                 header = cells
             elif len(cells) != len(header) and cells:
                 raise RungError(
-                    f"{place}: line {rows.line_num} has {_count(len(cells), 'cell')}, the header "
+                    f"{place}: line {rows.line_num} has {counted(len(cells), 'cell')}, the header "
                     f"has {len(header)}; mend that line"
                 )
             elif words := TAKEN_FOR_GAPS.intersection(cells):
@@ -267,14 +256,14 @@ def from_frame(given: Any, where: str, name: str, options: Options, notes: list[
         )
         raise RungError(
             f"{where}: the target {target!r} is missing in {missing.sum():,} of "
-            f"{_count(len(frame), 'row')}{as_what}; mend them, or leave them out: "
+            f"{counted(len(frame), 'row')}{as_what}; mend them, or leave them out: "
             "--drop-missing-target"
         )
     if missing.all():
         raise RungError(f"{where}: the target {target!r} is missing in all rows")
     if missing.any():
         as_what = f" (also {words})" if words else ""
-        left_out.append(f"{_count(int(missing.sum()), 'row')} without a target{as_what}")
+        left_out.append(f"{counted(int(missing.sum()), 'row')} without a target{as_what}")
         frame, ids = frame[~missing].reset_index(drop=True), ids[~missing]
     y, task, task_why = target_values(frame[target], target, options.task, where)
     features = frame.drop(columns=[c for c in (target, options.group) if c])
@@ -425,7 +414,7 @@ def target_values(
         )
     if numbers is not None and (infinite := int(np.isinf(numbers).sum())):
         raise RungError(
-            f"{where}: the target {column!r} is infinite in {_count(infinite, 'row')}; mend them"
+            f"{where}: the target {column!r} is infinite in {counted(infinite, 'row')}; mend them"
         )
     task, why = task_of(kind, numbers, len(distinct))
     if said is not None:
@@ -478,7 +467,7 @@ def modality_of(features: Any, options: Options, where: str) -> tuple[Modality, 
     if said == "text":
         if len(strings) != 1:
             raise RungError(
-                f"{where}: {_count(len(strings), 'column')} of strings ({listed(strings) or 'none'}); "
+                f"{where}: {counted(len(strings), 'column')} of strings ({listed(strings) or 'none'}); "
                 "say which holds the texts: --text COLUMN"
             )
         return "text", strings[0], "as said"
@@ -522,7 +511,7 @@ def complete(values: Any, option: str, where: str) -> Any:
     """The column, or an error that says how many of its values are missing."""
     missing = int(values.isna().sum())
     if missing:
-        raise RungError(f"{_count(missing, 'row')} have no value for {option}; mend or drop them")
+        raise RungError(f"{counted(missing, 'row')} have no value for {option}; mend or drop them")
     return values
 
 
@@ -565,10 +554,6 @@ def split_line(dataset: Dataset, options: Options, frame: Any = None) -> str:
 
 def _range(sizes: list[int]) -> str:
     return f"{sizes[0]:,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 # --- Arrays -----------------------------------------------------------------------------------
@@ -633,11 +618,11 @@ def from_xy(
     missing = target.isna().to_numpy()
     if missing.any() and (missing.all() or not options.drop_missing_target):
         raise RungError(
-            f"{where}: y is missing in {missing.sum():,} of {_count(len(y), 'row')}; mend them, or "
+            f"{where}: y is missing in {missing.sum():,} of {counted(len(y), 'row')}; mend them, or "
             "leave them out: --drop-missing-target"
         )
     if missing.any():
-        left_out = f"Left out: {_count(int(missing.sum()), 'row')} without a target."
+        left_out = f"Left out: {counted(int(missing.sum()), 'row')} without a target."
         X, ids, target = X[~missing], ids[~missing], target[~missing]
         is_test = None if is_test is None else is_test[~missing]
     modality: Modality = "image" if X.ndim in (3, 4) else "tabular"
@@ -713,7 +698,7 @@ def from_folder(place: Path, options: Options) -> Dataset:
     why = (
         "as said"
         if options.modality
-        else f"{taken:,} of {_count(kinds.total(), 'file')} are {what}"
+        else f"{taken:,} of {counted(kinds.total(), 'file')} are {what}"
     )
     kind = sources.ImageFolder if modality == "image" else sources.TextFolder
     source = kind(
@@ -746,9 +731,9 @@ def left_behind(kinds: Counter[str], chosen: list[str], elsewhere: int) -> list[
     parts = []
     if rest:
         names = listed(sorted(kind or "no suffix" for kind in rest))
-        parts.append(f"{_count(sum(rest.values()), 'file')} of another kind ({names})")
+        parts.append(f"{counted(sum(rest.values()), 'file')} of another kind ({names})")
     if elsewhere:
-        parts.append(f"{_count(elsewhere, 'file')} hidden or in no class folder")
+        parts.append(f"{counted(elsewhere, 'file')} hidden or in no class folder")
     return [f"Left out: {', '.join(parts)}."] if parts else []
 
 
@@ -757,7 +742,7 @@ def cannot_be_read(dataset: Dataset) -> list[str]:
     if not dataset.unreadable:
         return []
     (first, why), count = dataset.unreadable[0], len(dataset.unreadable)
-    return [f"Left out: {_count(count, 'file')} that can't be read, {first} say: {why}."]
+    return [f"Left out: {counted(count, 'file')} that can't be read, {first} say: {why}."]
 
 
 def subfolders(folder: Path) -> list[Path]:

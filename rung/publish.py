@@ -10,7 +10,7 @@ from rung import ladder, render, results, suite
 from rung.across import Across
 from rung.benchmark import Benchmark
 from rung.board import Board, belong_together
-from rung.errors import RungError, unknown
+from rung.errors import RungError, counted, unknown
 from rung.render.page import write as write_file
 from rung.trial import Outcome
 
@@ -119,10 +119,6 @@ def writable(where: Path) -> None:
         raise RungError(f"can't write into {where}: {there} {why}; name another folder")
 
 
-def threads(n: int) -> str:
-    return f"{n} thread{'s' * (n != 1)}"
-
-
 def readme(where: Path) -> str:
     """All boards in Markdown, each with its picture and where it was run."""
     sections = [INTRODUCTION]
@@ -135,19 +131,16 @@ def readme(where: Path) -> str:
             {
                 f"{o.provenance['machine']}"
                 + (f", {o.provenance['accelerator']}" if o.provenance["accelerator"] else "")
-                + f", {threads(o.provenance['threads'])} a trial, rung {o.provenance['rung_version']}"
+                + f", {counted(o.provenance['threads'], 'thread')} a trial, rung {o.provenance['rung_version']}"
                 for o in outcomes
                 if o.ok
             }
         )
-        commits = sorted({o.provenance["git_commit"][:7] for o in outcomes if o.ok} - {""}) or [
-            "unknown"
-        ]
+        commits = sorted({o.provenance["git_commit"][:7] or "unknown" for o in outcomes if o.ok})
         sections.append(
             f"{heading}\n\n![{about['title']}: scores with intervals]({name}/board.svg)\n\n{rest}\n"
             f"- Data: {about['citation'] or about['title']}; licence: {about['licence']}; "
             f"fingerprint `{about['fingerprint'][:16]}`.\n"
-            f"- Run on: {'; '.join(where_run)}"
-            f"; commits {', '.join(commits)}.\n"
+            f"- Run on: {'; '.join(where_run)}; commits {', '.join(commits)}.\n"
         )
     return "\n".join(sections)

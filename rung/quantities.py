@@ -21,11 +21,13 @@ def seconds(text: str, option: str) -> float:
     return found
 
 
-def size(text: str, option: str) -> int:
-    """Bytes of "20GB", "1.5 M" or "0"; units are powers of 1,000. Raises RungError for the rest."""
+def size(text: str, option: str, least: int = 0) -> int:
+    """Bytes of "20GB", "1.5 M" or "0"; units are powers of 1,000. Raises RungError for the rest, and
+    for fewer than `least`."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]B?|B)", text.strip(), re.ASCII | re.IGNORECASE)
-    if match:
-        return int(float(match[1]) * 1000 ** "BKMGT".index(match[2][0].upper()))
-    if text.strip() == "0":
-        return 0
-    raise RungError(f"{option} {text}: say a size with its unit, such as 20GB or 500MB")
+    if not match and text.strip() != "0":
+        raise RungError(f"{option} {text}: say a size with its unit, such as 20GB or 500MB")
+    found = int(float(match[1]) * 1000 ** "BKMGT".index(match[2][0].upper())) if match else 0
+    if found < least:
+        raise RungError(f"{option} {text}: some memory is needed")
+    return found

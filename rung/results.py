@@ -103,7 +103,8 @@ def seconds(folder: Path) -> dict[str, float]:
 
 
 def read(folder: Path, dataset: str, but: Collection[str] = ()) -> list[Outcome]:
-    """The published outcomes of a data set. but: rows to leave out, unread. Raises RungError that names a damaged file."""
+    """The published outcomes of a data set. but: rows to leave out, unread. Raises RungError that
+    names a damaged file."""
     outcomes = []
     for path in sorted((folder / dataset).glob("*.parquet")):
         if path.stem in but:

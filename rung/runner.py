@@ -273,7 +273,9 @@ def heavy(rungs: Iterable[str]) -> list[str]:
     they are imported."""
     named = {name for rung in rungs for name in suite.get("baselines", rung).imports}
     known = [
-        n for n in sorted(named) if n.partition(".")[0] in HEAVY and "suite" not in n.split(".")
+        name
+        for name in sorted(named)
+        if name.partition(".")[0] in HEAVY and not name.startswith("rung.suite")
     ]
     if "rung.training" in named:
         known.append("torch._dynamo")  # by the first optimizer, for a second of the net's fit

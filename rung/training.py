@@ -100,7 +100,7 @@ def train(
         """Leaves the gradient of the batch's loss in the parameters."""
         net.zero_grad(set_to_none=True)
         total = torch.zeros((), device=X.device)
-        for piece in rows.tensor_split(min(pieces.number, len(rows))):
+        for piece in pieces.of(rows):
             batch = X.index_select(0, piece)  # a twentieth of the time of X[piece]
             if augment is not None:
                 batch = augment(batch, generator, progress)
@@ -204,8 +204,7 @@ def outputs(net: nn.Module, X: Tensor, *, batch_size: int = 512, precision: str 
 
     def answers(rows: Tensor) -> Tensor:
         with autocast(str(X.device), precision):
-            parts = rows.tensor_split(min(pieces.number, len(rows)))
-            return torch.cat([net(piece).float() for piece in parts])
+            return torch.cat([net(piece).float() for piece in pieces.of(rows)])
 
     pieces = Pieces()
     return torch.cat(

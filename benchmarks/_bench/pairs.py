@@ -180,13 +180,11 @@ def gaussian_process(full: bool) -> Iterator[Pair]:
         return [right(model.predict(B), y_test), float(log_loss(y_test, model.predict_proba(B)))]
 
     pixels, _, test_pixels, _ = parts(dataset, needs="raw")
-    pixels, test_pixels = (
-        p.reshape(len(p), -1) / float(pixels.max()) for p in (pixels, test_pixels)
-    )
+    brightest = pixels.max()
     kernel = 1.0 * RBF(float(X.shape[1]) ** 0.5)
     plain, tuned = GaussianProcessClassifier(), GaussianProcessClassifier(kernel, random_state=0)
     for how, theirs in (
-        ("()", lambda: scored(plain, pixels, test_pixels)),
+        ("()", lambda: scored(plain, pixels / brightest, test_pixels / brightest)),
         (" with a kernel for standardised pixels", lambda: scored(tuned)),
     ):
         yield Pair(

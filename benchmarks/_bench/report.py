@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rung.errors import RungError
+from rung.errors import RungError, counted
 
 from .records import KINDS, LEAST_GROWTH, SHORTEST, LeftOut, Measure, Record
 
@@ -147,11 +147,10 @@ def page(found: Bench) -> str:
 
 
 def parts(found: Bench) -> Iterator[str]:
-    threads = f"{found.threads} thread{'s' * (found.threads != 1)}"
     yield (
         "# What it costs\n\n"
         "Made by `nox -s bench -- --full --to results`, from [bench.json](bench.json) alone.\n"
-        f"On {found.machine}, {threads}, rung {found.version}."
+        f"On {found.machine}, {counted(found.threads, 'thread')}, rung {found.version}."
     )
     missed = [f"- {line}" for line in found.missed]
     yield "\n".join(["Missed:\n", *missed]) if missed else "All that is promised is kept."

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from rung.checks.base import Finding, NotApplicable, Severity, Shown
 from rung.checks.data.subject import SEED, Data, DataCheck, once
-from rung.checks.data.words import counted
 from rung.checks.near import pictures, tables, texts
 from rung.checks.near.pairs import Pairs
 from rung.dataset import Pictures
+from rung.errors import counted
 from rung.hygiene import row_hashes
 
 PLANTED = 1e-3  # the chance of a random split to part so many, below which it was none

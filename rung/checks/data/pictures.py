@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from rung.checks.base import Finding, NotApplicable
 from rung.checks.data.subject import Data, DataCheck
-from rung.checks.data.words import are, counted, sentence
+from rung.checks.data.words import are, sentence
 from rung.dataset import Pictures
-from rung.errors import listed
+from rung.errors import counted, listed
 
 # A picture whose grey values deviate by less is blank (of 255).
 BLANK = 2.0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rung.checks.base import Finding
 from rung.checks.data.subject import Data, DataCheck
-from rung.checks.data.words import counted
+from rung.errors import counted
 
 # UTF-8 read as Latin-1 or Windows-1252: the lead byte as a letter, then what follows such a byte.
 MOJIBAKE = re.compile(

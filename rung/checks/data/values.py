@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from rung.checks.base import Finding, NotApplicable
 from rung.checks.data.columns import parts
 from rung.checks.data.subject import Data, DataCheck
-from rung.checks.data.words import columns, counted, is_are, sentence
+from rung.checks.data.words import columns, is_are, sentence
+from rung.errors import counted
 
 # Strings that stand for a missing value, and those that may be a category as well.
 STAND_FOR_MISSING = {"", "?", "#n/a", "n/a", "nan", "null", "missing", "<na>", "not available"}

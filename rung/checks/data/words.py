@@ -27,7 +27,3 @@ def sentence(told: Iterable[str]) -> str:
 def are(n: int, what: str) -> str:
     """ "1 picture is", "3 pictures are"."""
     return f"{n:,} {what} is" if n == 1 else f"{n:,} {what}s are"
-
-
-def counted(n: int, what: str) -> str:
-    return f"{n:,} {what}{'s' * (n != 1)}"

@@ -71,6 +71,7 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
         self.n_steps_ = self.epochs_ * batches
         generator = torch.Generator().manual_seed(self.seed)
         optimizer, schedule, each_step = self._optimizer(net)
+        waits = isinstance(schedule, ReduceLROnPlateau)  # for a loss, so it moves once an epoch
         for _ in range(self.epochs_):
             net.train()
             order, losses = torch.randperm(len(inputs), generator=generator), []
@@ -82,9 +83,9 @@ class NetEstimator(BaseEstimator):  # type: ignore[misc]
                 loss.backward()
                 optimizer.step()
                 losses.append(loss.detach())
-                if each_step and not isinstance(schedule, ReduceLROnPlateau | None):
+                if schedule is not None and each_step and not waits:
                     schedule.step()
-            if isinstance(schedule, ReduceLROnPlateau):
+            if waits:
                 schedule.step(float(torch.stack(losses).mean()) if losses else float("nan"))
             elif schedule is not None and not each_step:
                 schedule.step()
