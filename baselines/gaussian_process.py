@@ -31,6 +31,9 @@ from rung.kernels import (
     odd_part,
     squared_distances,
 )
+from rung.threads import one_blas_thread
+
+Picture = tuple[int, int, int]  # height, width, channels
 
 # Smoothnesses of the kernels compared: exponential (Laplacian), Matérn-3/2, RBF.
 SMOOTHNESS: tuple[float, ...] = (0.5, 1.5, math.inf)
@@ -42,6 +45,9 @@ ARD_FEATURES = 16  # up to as many features, each has a lengthscale of its own
 FARTHEST = 3.0  # standard deviations, to which more features than that are clipped
 FLOAT64_ROWS = 4_000  # up to as many rows classification, too, is done in float64
 MANY = 60_000  # of more rows to train on, and so to predict, fewer are drawn, for speed
+COARSE_ROWS = 350  # of the rows that hyperparameters are tuned on, so many are tuned on first
+REACH = 3  # kernels that are behind by more than so many times what climbing brings are left
+FTOL = 1e-5  # by which share of itself the log likelihood has to grow for a climb to go on
 BLOCK = 1_024  # rows that are predicted at a time
 MATRICES = 3  # (n, n) at once: K, its factor, and what is made of it
 
@@ -59,7 +65,7 @@ class _Kernel:
     """
 
     nu: float
-    picture: tuple[int, int, int] | None
+    picture: Picture | None
     outputscale: Tensor
     lengthscale: Tensor
 
@@ -85,7 +91,7 @@ class _Kernel:
 
     def _correlation(self, squares: Tensor) -> Tensor:
         if self.nu == math.inf:
-            return torch.exp(-squares / 2)
+            return torch.exp(squares * -0.5)
         d = (2 * self.nu * squares).clamp(min=1e-30).sqrt()  # at 0 its slope is not finite
         return torch.exp(-d) if self.nu == 0.5 else (1 + d) * torch.exp(-d)
 
@@ -105,6 +111,11 @@ class _Targets:
     noise: float
     drop: float
     hits: list[Tensor]
+
+    def take(self, rows: Tensor) -> _Targets:
+        """Those of some rows, in ascending order."""
+        hits = [torch.nonzero(torch.isin(rows, h))[:, 0] for h in self.hits]
+        return dataclasses.replace(self, values=self.values[rows], hits=hits)
 
 
 class _Posterior:
@@ -175,10 +186,13 @@ class _Posterior:
 
     def gradient(self) -> Tensor:
         """The derivative of `log_evidence` by K, (n, n) (GPML eq. 5.9)."""
-        G = self.weights @ self.weights.T - len(self.inner) * self.inverse
-        for B in self._corrections(self.inverse):
-            G.addmm_(B.T, B, alpha=-1)
-        return G / 2
+        G = torch.addmm(
+            self.inverse, self.weights, self.weights.T, beta=-len(self.inner) / 2, alpha=0.5
+        )
+        if self.targets.drop:
+            B = torch.cat(self._corrections(self.inverse))
+            G.addmm_(B.T, B, alpha=-0.5)
+        return G
 
     def leave_one_out(self) -> tuple[Tensor, Tensor]:
         """Each training row's latents given the others, as `predict` gives them (GPML 5.12)."""
@@ -213,71 +227,124 @@ def _cholesky(A: Tensor) -> Tensor:
     raise RungError("the kernel matrix is not positive definite; look for absurdly large features")
 
 
-def _tune(
-    X: Tensor, targets: _Targets, nu: float, picture: tuple[int, int, int] | None
-) -> tuple[_Kernel, _Posterior]:
-    """The kernel of this kind that makes these rows most likely, and their posterior.
+@dataclasses.dataclass(frozen=True)
+class _Point:
+    """A kind of kernel, and its hyperparameters on the log scale: outputscale, lengthscales and,
+    where the targets do not know it, the noise."""
 
-    Outputscale, lengthscales and, where it is unknown, the noise: by L-BFGS on the log scale.
+    nu: float
+    mirrored: bool
+    theta: NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tuned:
+    """What is at a point: a kernel, and the posterior of some rows."""
+
+    point: _Point
+    kernel: _Kernel
+    posterior: _Posterior
+
+    @property
+    def evidence(self) -> float:
+        return self.posterior.log_evidence
+
+
+class _Likelihood:
+    """The marginal likelihood of rows under kernels of all kinds, climbed from coarse to fine.
+
+    few: rows, in ascending order, on which all kinds climb first, in a tenth of the time or less.
     """
-    squares, images = squared_distances(X, X), None
-    if picture:
-        images = mirror_distances(squares, odd_part(X, picture), odd_part(X, picture))
-    ard = X.shape[1] <= ARD_FEATURES and not picture
-    n_scales = X.shape[1] if ard else 1
-    some = squares[:500, :500].sqrt()
-    distance = float(some[some > 0].median()) if some.any() else 1.0
-    variance = float(targets.values.var(0, correction=0).mean()) or 1.0
-    start = np.array([variance] + [distance] * n_scales)
-    limits = start[:, None] * np.array([OUTPUTSCALES] + [LENGTHSCALES] * n_scales)
-    free = targets.noise == 0
-    if free:
-        start, limits = np.append(start, 0.1), np.vstack([limits, NOISES])
 
-    def condition(theta: Tensor) -> tuple[_Kernel, Tensor, _Posterior]:
+    def __init__(
+        self, X: Tensor, targets: _Targets, picture: Picture | None, few: Tensor | None = None
+    ) -> None:
+        self.X, self.targets, self.picture = X, targets, picture
+        self.coarse = self if few is None else _Likelihood(X[few], targets.take(few), picture)
+        self.squares, self.images = squared_distances(X, X), None
+        if picture:
+            odd = odd_part(X, picture)
+            self.images = mirror_distances(self.squares, odd, odd)
+        self.ard = X.shape[1] <= ARD_FEATURES and not picture
+        self.n_scales = X.shape[1] if self.ard else 1
+        some = self.squares[:500, :500].sqrt()
+        distance = float(some[some > 0].median()) if some.any() else 1.0
+        variance = float(targets.values.var(0, correction=0).mean()) or 1.0
+        start = np.array([variance] + [distance] * self.n_scales)
+        limits = start[:, None] * np.array([OUTPUTSCALES] + [LENGTHSCALES] * self.n_scales)
+        self.noise_is_free = targets.noise == 0
+        if self.noise_is_free:
+            start, limits = np.append(start, 0.1), np.vstack([limits, NOISES])
+        self.start, self.limits = np.log(start), np.log(limits)
+
+    def _condition(self, point: _Point, theta: Tensor) -> tuple[_Kernel, Tensor, _Posterior]:
+        """The kernel of the point's kind with hyperparameters theta, its matrix and posterior."""
         scales = theta.exp()
-        kernel = _Kernel(nu, picture, scales[0], scales[1 : 1 + n_scales])
-        if ard:
-            Z = X / kernel.lengthscale
+        picture = self.picture if point.mirrored else None
+        kernel = _Kernel(point.nu, picture, scales[0], scales[1 : 1 + self.n_scales])
+        if self.ard:
+            Z = self.X / kernel.lengthscale
             K = kernel.covariance(squared_distances(Z, Z), None)
         else:
             square = kernel.lengthscale**2
-            K = kernel.covariance(squares / square, None if images is None else images / square)
-        noise = float(scales.detach()[-1]) if free else targets.noise
-        return kernel, K, _Posterior(K.detach().clone(), dataclasses.replace(targets, noise=noise))
+            images = None if self.images is None or not picture else self.images / square
+            K = kernel.covariance(self.squares / square, images)
+        targets = self.targets
+        if self.noise_is_free:
+            targets = dataclasses.replace(targets, noise=float(scales.detach()[-1]))
+        return kernel, K, _Posterior(K.detach().clone(), targets)
 
-    def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        with torch.enable_grad():
-            theta = torch.tensor(values, device=X.device, requires_grad=True)
-            _, K, posterior = condition(theta)
-        G = posterior.gradient()
-        (slope,) = torch.autograd.grad(K, theta, G)
-        if free:
-            slope[-1] = posterior.targets.noise * G.trace()
-        scale = -1 / targets.values.numel()
-        return scale * posterior.log_evidence, scale * slope.cpu().numpy()
+    def at(self, point: _Point) -> _Tuned:
+        theta = torch.tensor(point.theta, device=self.X.device)
+        kernel, _, posterior = self._condition(point, theta)
+        return _Tuned(point, kernel, posterior)
 
-    search = {"jac": True, "method": "L-BFGS-B", "options": {"maxiter": 50, "ftol": 1e-5}}
-    found = minimize(loss, np.log(start), bounds=np.log(limits), **search)
-    kernel, _, posterior = condition(torch.tensor(found.x, device=X.device))
-    return kernel, posterior
+    def climb(self, point: _Point) -> _Tuned:
+        """The likeliest kernel of the point's kind, by L-BFGS from there."""
+
+        def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            with torch.enable_grad():
+                theta = torch.tensor(values, device=self.X.device, requires_grad=True)
+                _, K, posterior = self._condition(point, theta)
+            G = posterior.gradient()
+            (slope,) = torch.autograd.grad(K, theta, G)
+            if self.noise_is_free:
+                slope[-1] = posterior.targets.noise * G.trace()
+            scale = -1 / self.targets.values.numel()
+            return scale * posterior.log_evidence, scale * slope.cpu().numpy()
+
+        search = {"jac": True, "method": "L-BFGS-B", "options": {"maxiter": 50, "ftol": FTOL}}
+        theta = minimize(loss, point.theta, bounds=self.limits, **search).x
+        return self.at(dataclasses.replace(point, theta=theta))
+
+    @functools.cached_property
+    def kinds(self) -> list[_Tuned]:
+        """The likeliest kernel of each kind; the likeliest smoothness also with mirror images."""
+        found = [self.climb(_Point(nu, False, self.start)) for nu in SMOOTHNESS]
+        if self.picture:
+            likeliest = max(found, key=_evidence).point
+            found.append(self.climb(dataclasses.replace(likeliest, mirrored=True)))
+        return found
+
+    def best(self) -> _Tuned:
+        """The likeliest kernel, climbed from where those of few rows are.
+
+        First from the one that is likeliest there, then from those that may get as far.
+        """
+        starts = [self.at(kind.point) for kind in self.coarse.kinds]
+        first, *others = sorted(starts, key=_evidence, reverse=True)
+        best = self.climb(first.point)
+        gain = best.evidence - first.evidence
+        for other in others:
+            if best.evidence - other.evidence < REACH * gain:
+                climbed = self.climb(other.point)
+                gain = max(gain, climbed.evidence - other.evidence)
+                best = max(best, climbed, key=_evidence)
+        return best
 
 
-def _most_likely(
-    X: Tensor, targets: _Targets, picture: tuple[int, int, int] | None
-) -> tuple[_Kernel, _Posterior]:
-    """The kernel that makes these rows most likely, and their posterior.
-
-    The likeliest smoothness is tried with mirror images too.
-    """
-    tuned = [_tune(X, targets, nu, None) for nu in SMOOTHNESS]
-    best = max(tuned, key=_evidence)
-    mirrored = [_tune(X, targets, best[0].nu, picture)] if picture else []
-    return max([best, *mirrored], key=_evidence)
-
-
-def _evidence(tuned: tuple[_Kernel, _Posterior]) -> float:
-    return tuned[1].log_evidence
+def _evidence(tuned: _Tuned) -> float:
+    return tuned.evidence
 
 
 def _draw(strata: NDArray[Any], size: int, rng: np.random.RandomState) -> NDArray[np.int64]:
@@ -307,7 +374,7 @@ class _GaussianProcess(BaseEstimator):  # type: ignore[misc]
         self,
         max_rows: int | None = None,
         tuning_rows: int = 1_000,
-        picture: tuple[int, int, int] | None = None,
+        picture: Picture | None = None,
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
         precision: str = "fp32",
@@ -382,8 +449,9 @@ class GaussianProcessClassifier(ClassifierMixin, _GaussianProcess):  # type: ign
         self.scaler_ = StandardScaler().fit(X)
         self.classes_, codes = np.unique(y, return_inverse=True)
         rng = check_random_state(self.random_state)
-        with full_float32():
+        with full_float32(), one_blas_thread():
             rows = _draw(codes, self.tuning_rows, rng)
+            few = self._tensor(_draw(codes[rows], COARSE_ROWS, rng), torch.int64)
             part = self._inputs(X[rows], torch.float64)
             least = math.inf
             frequencies = np.bincount(codes[rows]) / len(rows)
@@ -392,18 +460,18 @@ class GaussianProcessClassifier(ClassifierMixin, _GaussianProcess):  # type: ign
                 if alpha_epsilon in NOISIER and least <= HARDLY * guessing:
                     break
                 targets = self._observe(codes[rows], alpha_epsilon, torch.float64)
-                if alpha_epsilon == ALPHA_EPSILON[0]:
-                    kernel, posterior = _most_likely(part, targets, self.picture)
-                else:  # the likeliest kind hardly depends on α_ε
-                    kernel, posterior = _tune(part, targets, kernel.nu, kernel.picture)
-                latents = (latent.cpu().numpy() for latent in posterior.leave_one_out())
-                loss = -_log_probabilities(*latents)[np.arange(len(rows)), codes[rows]].mean()
+                likelihood = _Likelihood(part, targets, self.picture, few)
+                guess = likelihood.at(max(likelihood.coarse.kinds, key=_evidence).point)
+                latents = guess.posterior.leave_one_out()
+                proba = _log_probabilities(*(latent.cpu().numpy() for latent in latents))
+                loss = -proba[np.arange(len(rows)), codes[rows]].mean()
                 if loss < least:
-                    least, chosen, self.alpha_epsilon_ = loss, kernel, alpha_epsilon
+                    least, chosen, self.alpha_epsilon_ = loss, likelihood, alpha_epsilon
+            kernel = chosen.best().kernel
             rows = _draw(codes, self._most_rows(len(X), 4), rng)
             dtype = torch.float64 if len(rows) <= FLOAT64_ROWS else torch.float32
             targets = self._observe(codes[rows], self.alpha_epsilon_, dtype)
-            return self._condition(self._inputs(X[rows], dtype), targets, chosen)
+            return self._condition(self._inputs(X[rows], dtype), targets, kernel)
 
     def _observe(self, codes: NDArray[Any], alpha_epsilon: float, dtype: torch.dtype) -> _Targets:
         """Log concentrations, seen through one label each (Milios et al., section 3.3)."""
@@ -446,15 +514,17 @@ class GaussianProcessRegressor(RegressorMixin, _GaussianProcess):  # type: ignor
         self.scaler_ = StandardScaler().fit(X)
         no_hits = [torch.empty(0, dtype=torch.int64, device=self.device)]
         rng = check_random_state(self.random_state)
-        with full_float32():
+        with full_float32(), one_blas_thread():
             rows = _draw(np.zeros(len(X)), self.tuning_rows, rng)
             targets = _Targets(values[rows], 0.0, 0.0, no_hits)
             part = self._inputs(X[rows], torch.float64)
-            kernel, tuned = _most_likely(part, targets, self.picture)
-            self.noise_ = tuned.targets.noise  # of standardised targets
+            few = self._tensor(_draw(np.zeros(len(rows)), COARSE_ROWS, rng), torch.int64)
+            likelihood = _Likelihood(part, targets, self.picture, few)
+            tuned = likelihood.best()
+            self.noise_ = tuned.posterior.targets.noise  # of standardised targets
             rows = _draw(np.zeros(len(X)), self._most_rows(len(X), 8), rng)
             targets = _Targets(values[rows], self.noise_, 0.0, no_hits)
-            return self._condition(self._inputs(X[rows], torch.float64), targets, kernel)
+            return self._condition(self._inputs(X[rows], torch.float64), targets, tuned.kernel)
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Means, (n,); with `return_std` also standard deviations, of new targets with noise."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import math
 import pickle
 import sys
 import warnings
@@ -14,7 +15,7 @@ import torch
 from gpytorch.kernels import MaternKernel, RBFKernel, ScaleKernel
 from gpytorch.likelihoods import DirichletClassificationLikelihood, GaussianLikelihood
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_diabetes, make_blobs
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, make_blobs
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
@@ -138,6 +139,44 @@ def test_gradient_is_that_of_the_evidence(blobs, base):
             evidence.append(gp._Posterior(kernel(X).to_dense().detach(), labels).log_evidence)
         parameter.data -= 1e-4
         assert float(slope.sum()) == pytest.approx((evidence[1] - evidence[0]) / 2e-4, rel=1e-5)
+
+
+@pytest.mark.parametrize("loader", [load_digits, load_diabetes])
+def test_from_coarse_to_fine_is_as_likely_as_every_kind_climbed_on_all_rows(loader):
+    X, _, y, _ = split(loader)
+    X = torch.as_tensor(X).clip(-3, 3)
+    few = torch.arange(0, len(X), 3)
+    if loader is load_digits:
+        targets, least = GaussianProcessClassifier()._observe(y, 0.01, torch.float64), 1e-3
+    else:
+        values = torch.as_tensor((y - y.mean()) / y.std())[:, None]
+        targets, least = gp._Targets(values, 0.0, 0.0, [torch.empty(0, dtype=torch.int64)]), 1e-2
+    with torch.no_grad():
+        coarse_to_fine = gp._Likelihood(X, targets, None, few).best()
+        everything = max(gp._Likelihood(X, targets, None).kinds, key=gp._evidence)
+    assert coarse_to_fine.point.nu == everything.point.nu
+    assert coarse_to_fine.evidence >= everything.evidence - least * abs(everything.evidence)
+
+
+def test_kinds_that_may_get_further_are_climbed_too(blobs, monkeypatch):
+    X, y = blobs
+    targets = GaussianProcessClassifier()._observe(y, 0.01, torch.float64)
+    likelihood = gp._Likelihood(torch.as_tensor(X), targets, None)
+    climbed = []
+    climb = gp._Likelihood.climb
+    monkeypatch.setattr(
+        gp._Likelihood, "climb", lambda s, at: climbed.append(at.nu) or climb(s, at)
+    )
+    with torch.no_grad():
+        kinds = likelihood.kinds
+        behind = sorted(kinds, key=gp._evidence)
+        for reach, expected in ((math.inf, 3), (0, 1)):
+            monkeypatch.setattr(gp, "REACH", reach)
+            climbed.clear()
+            best = likelihood.best()
+            assert len(climbed) == expected
+            assert climbed[0] == behind[-1].point.nu
+            assert best.evidence >= behind[-1].evidence
 
 
 def test_leave_one_out_is_a_fit_without_the_row(blobs):
