@@ -144,29 +144,50 @@ class Net(nn.Module):
         return answer
 
 
-def augmented(pictures: Tensor, generator: torch.Generator, progress: float, flip: bool) -> Tensor:
-    """Shifts by up to a sixteenth of the side (reflected at the border), flips, growing pictures.
+def border(side: int) -> int:
+    """By how many pixels pictures of this side are shifted at most."""
+    return max(1, side // 16)
 
-    (n, height, width, channels) in and out; one gather does shift and flip. Large pictures
-    begin at half their side: early on, coarse pictures teach as much for a quarter of the cost
-    (Howard, 2018, fast.ai).
+
+def bordered(pictures: Tensor) -> Tensor:
+    """Pictures (n, height, width, channels) with borders on all sides, in which they are mirrored."""
+    for dim, side in ((1, pictures.shape[1]), (2, pictures.shape[2])):
+        at = torch.arange(-border(side), side + border(side), device=pictures.device).abs()
+        inside = (side - 1 - (side - 1 - at).abs()).clamp(min=0)
+        pictures = pictures.index_select(dim, inside)
+    return pictures
+
+
+def augmented(
+    pictures: Tensor, sides: list[int], generator: torch.Generator, progress: float, flip: bool
+) -> Tensor:
+    """Shifts by up to a sixteenth of the side, flips, growing pictures.
+
+    Pictures as `bordered` gives them, of which parts of these sides are cut out, uint8. Large
+    pictures begin at half their side: early on, coarse pictures teach as much for a quarter of the
+    cost (Howard, 2018, fast.ai).
     """
-    n, device = len(pictures), pictures.device
-    sides = pictures.shape[1:3]
-    index = []
-    for side in sides:
-        most = max(1, side // 16)
-        shift = torch.randint(-most, most + 1, (n, 1), generator=generator, device=device)
-        moved = (torch.arange(side, device=device) + shift).abs()
-        index.append((side - 1 - (side - 1 - moved).abs()).clamp(min=0))
-    rows, columns = index
+    n, full_height, full_width, channels = pictures.shape
+    height, width = sides
+    device = pictures.device
+
+    def shifts(side: int) -> Tensor:
+        return torch.randint(2 * border(side) + 1, (n, 1), generator=generator, device=device)
+
+    rows = torch.arange(n, device=device)[:, None] * full_height + shifts(height)
+    rows = rows + torch.arange(height, device=device)
+    # A row of a part is `width` pixels from some pixel on: all that there are, without a copy.
+    parts = pictures.view(-1).as_strided(
+        (pictures.numel() // channels - width + 1, width * channels), (channels, 1)
+    )
+    start = (rows * full_width + shifts(width)).flatten()
+    out = parts.index_select(0, start).view(n, height, width, channels)
     if flip:
-        flipped = torch.rand(n, 1, generator=generator, device=device) < 0.5
-        columns = torch.where(flipped, columns.flip(1), columns)
-    each = torch.arange(n, device=device)[:, None]
-    height, width, channels = pictures.shape[1:]
-    pixel = (each * height + rows)[:, :, None] * width + columns[:, None, :]
-    out = pictures.reshape(-1, channels).index_select(0, pixel.flatten()).view(pictures.shape)
+        flipped = torch.rand(n, generator=generator, device=device) < 0.5
+        # A third of the time of torch.where.
+        out = torch.cat([out, out.flip(2)]).index_select(
+            0, (flipped * n + torch.arange(n, device=device))
+        )
     share = side_share(min(sides), progress)
     if share == 1:
         return out
@@ -232,7 +253,7 @@ class _Convnet(BaseEstimator):  # type: ignore[misc]
             net = Net(data[:: -(-n // SAMPLE)], n_outputs, self.width).to(self.device)
             train(
                 net,
-                data,
+                bordered(data),
                 y.to(self.device),
                 loss=loss,
                 epochs=self.epochs_,
@@ -241,7 +262,7 @@ class _Convnet(BaseEstimator):  # type: ignore[misc]
                 convolution_rate=CONVOLUTION_RATE * batch_size**0.5,
                 weight_decay=WEIGHT_DECAY,
                 generator=generator,
-                augment=lambda x, g, progress: augmented(x, g, progress, flip),
+                augment=lambda x, g, progress: augmented(x, self.sides_, g, progress, flip),
                 precision=self.precision,
             )
         self.net_ = net.cpu()  # so that it can be unpickled where there is no GPU

@@ -158,30 +158,39 @@ class Muon(torch.optim.Optimizer):
                     continue
                 if not state:
                     state["momentum"] = torch.zeros_like(weight)
-                mean = state["momentum"].mul_(group["momentum"]).add_(slope)
-                ahead = slope.add(mean, alpha=group["momentum"])  # Nesterov's
-                step = orthogonal(ahead.flatten(1)).reshape(weight.shape)
+                mean = state["momentum"]
+                torch.add(slope, mean, alpha=group["momentum"], out=mean)
+                ahead = torch.empty_like(weight)  # Nesterov's
+                torch.add(slope, mean, alpha=group["momentum"], out=ahead)
                 weight.mul_(len(weight) ** 0.5 / weight.norm())
-                weight.sub_(step, alpha=group["lr"])
+                as_matrix(weight).addmm_(*orthogonal(as_matrix(ahead)), alpha=-group["lr"])
 
 
-def orthogonal(matrix: Tensor, iterations: int = 3) -> Tensor:
-    """About the nearest matrix with orthonormal rows or columns: singular values near 1.
+def as_matrix(filters: Tensor) -> Tensor:
+    """Filters (outputs, ...) as a matrix of a row each, without a copy; columns in memory's order."""
+    if filters.ndim == 4 and filters.is_contiguous(memory_format=torch.channels_last):
+        filters = filters.permute(0, 2, 3, 1)
+    return filters.view(len(filters), -1)
 
-    Newton and Schulz's iteration, a quintic with the coefficients of Jordan et al. (2024).
+
+def orthogonal(matrix: Tensor, iterations: int = 3) -> tuple[Tensor, Tensor]:
+    """Two matrices whose product is about the nearest one with orthonormal rows or columns.
+
+    That is with singular values near 1. Newton and Schulz's iteration, a quintic with the
+    coefficients of Jordan et al. (2024).
     """
-    X = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    # What X is multiplied with depends on XXᵀ alone, so all but two products are small ones.
-    length = X.norm().clamp(min=1e-7)
-    A = X @ X.T / length.square()
+    wide = matrix.shape[0] <= matrix.shape[1]
+    # What the matrix is multiplied with depends on XXᵀ alone, so all products but one are small.
+    A = matrix @ matrix.T if wide else matrix.T @ matrix
+    square = A.trace().clamp(min=1e-14)  # of the matrix's Frobenius norm
+    A /= square
     P = quintic(A)
-    factor = P * (1 / length)
+    factor = P / square.sqrt()
     for _ in range(iterations - 1):
         A = P @ A @ P
         P = quintic(A)
         factor = P @ factor
-    product: Tensor = factor @ X
-    return product if X is matrix else product.T
+    return (factor, matrix) if wide else (matrix, factor)
 
 
 def quintic(A: Tensor) -> Tensor:

@@ -379,7 +379,8 @@ def test_the_net_alone_gets_the_batches_of_a_training(monkeypatch: pytest.Monkey
     with torch.nn.modules.module.register_module_forward_pre_hook(seen):  # type: ignore[arg-type]
         found = pipeline.fed(pictures(90, side=16), 48, 1, promised=True)
     assert len(trainings) == 2
-    assert inputs == [*trainings[0], *trainings[1], *trainings[0]]
+    in_turns = [x for both in zip(*trainings, strict=True) for x in both]
+    assert inputs == [*trainings[0], *in_turns]
     assert found.pictures == 48 * pipeline.EPOCHS
     assert "16 px" in found.name
     assert len(found.ratios) == 1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from rung.suite.baselines import convnet
-from rung.suite.baselines.convnet import ConvnetClassifier, ConvnetRegressor, augmented
+from rung.suite.baselines.convnet import ConvnetClassifier, ConvnetRegressor, augmented, bordered
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 
@@ -159,7 +160,8 @@ def test_epochs_follow_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_augmentation_shifts_by_whole_pixels_and_flips_only_if_asked() -> None:
     picture = torch.arange(32 * 32, dtype=torch.int32).reshape(1, 32, 32, 1).expand(400, -1, -1, -1)
     for flip in (False, True):
-        out = augmented(picture, torch.Generator().manual_seed(0), 1.0, flip)[..., 0]
+        generator = torch.Generator().manual_seed(0)
+        out = augmented(bordered(picture), [32, 32], generator, 1.0, flip)[..., 0]
         inner = out[:, 8:-8, 8:-8]  # away from the reflected border
         assert set((inner[:, 1:] - inner[:, :-1]).unique().tolist()) == {32}
         steps = inner[:, :, 1:] - inner[:, :, :-1]
@@ -170,12 +172,20 @@ def test_augmentation_shifts_by_whole_pixels_and_flips_only_if_asked() -> None:
         assert out.max() < 32 * 32
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (5, 40)])
+def test_borders_mirror_what_is_inside(shape: tuple[int, int]) -> None:
+    picture = np.arange(np.prod(shape)).reshape(shape)
+    widths = [(max(1, side // 16),) * 2 for side in shape]
+    found = bordered(torch.as_tensor(picture)[None, :, :, None])[0, :, :, 0]
+    np.testing.assert_array_equal(found, np.pad(picture, widths, mode="reflect"))
+
+
 def test_flips_are_for_colour_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     used = []
 
-    def spy(x: torch.Tensor, g: torch.Generator, progress: float, flip: bool) -> torch.Tensor:
-        used.append(flip)
-        return x
+    def spy(x: torch.Tensor, sides: list[int], *options: Any) -> torch.Tensor:
+        used.append(options[-1])
+        return augmented(x, sides, *options)
 
     monkeypatch.setattr(convnet, "augmented", spy)
     for channels, flip in [(1, "auto"), (3, "auto"), (1, True), (3, False)]:

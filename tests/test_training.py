@@ -238,13 +238,15 @@ def test_orthogonal_keeps_the_directions_and_evens_out_the_lengths(shape: tuple[
     U, _, V = torch.linalg.svd(G, full_matrices=False)
     lengths = torch.linspace(1, 20, min(shape)).double()
     G = U @ lengths.diag() @ V
-    found = U.T @ orthogonal(G, iterations=5) @ V.T  # diagonal where the directions are kept
+    found = (
+        U.T @ torch.mm(*orthogonal(G, iterations=5)) @ V.T
+    )  # diagonal where the directions are kept
     assert (found - found.diagonal().diag()).abs().max() < 1e-9
     assert 0.6 < found.diagonal().min() <= found.diagonal().max() < 1.3
 
 
 def test_orthogonal_takes_a_slope_of_zeros() -> None:
-    assert torch.equal(orthogonal(torch.zeros(3, 5)), torch.zeros(3, 5))
+    assert torch.equal(torch.mm(*orthogonal(torch.zeros(3, 5))), torch.zeros(3, 5))
 
 
 def test_muon_turns_a_weight_of_constant_length_by_its_rate() -> None:
@@ -256,6 +258,30 @@ def test_muon_turns_a_weight_of_constant_length_by_its_rate() -> None:
         optimizer.step()
         start = before * 2 / before.norm()  # the norm that it is brought back to: √4
         assert 0.05 < (weight - start).norm() / start.norm() < 0.15  # whatever the slope's length
+
+
+@pytest.mark.parametrize("shape", [(6, 4, 3, 3), (8, 4, 1, 1), (3, 5)])
+def test_muon_turns_a_weight_the_same_way_however_it_lies_in_memory(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    start, *slopes = (torch.randn(shape, generator=generator) for _ in range(4))
+    found = []
+    for channels_last in (False, True):
+        weight = nn.Parameter(start.clone())
+        if channels_last and len(shape) == 4:
+            weight = nn.Parameter(start.clone(memory_format=torch.channels_last))
+        optimizer = Muon([weight], lr=0.1)
+        for slope in slopes:
+            weight.grad = slope.clone()
+            optimizer.step()
+        found.append(weight.detach())
+    torch.testing.assert_close(*found)
+    # As it is written down: momentum, then the nearest matrix with even lengths.
+    expected, mean = start.double(), torch.zeros(shape).double()
+    for slope in slopes:
+        mean = 0.8 * mean + slope
+        step = torch.mm(*orthogonal((slope + 0.8 * mean).flatten(1))).reshape(shape)
+        expected = expected * len(start) ** 0.5 / expected.norm() - 0.1 * step
+    torch.testing.assert_close(found[0].double(), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

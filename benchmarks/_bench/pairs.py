@@ -278,6 +278,7 @@ def training(full: bool) -> Iterator[Pair]:
     pixels, y = features.pixels(dataset, 32), dataset.y
     X_train, y_train = torch.tensor(pixels[split.train]), torch.tensor(y[split.train])
     X_test, y_test = torch.tensor(pixels[split.test]), torch.tensor(y[split.test])
+    sides, bordered = list(X_train.shape[1:3]), convnet.bordered(X_train)
     loss = torch.nn.CrossEntropyLoss(label_smoothing=convnet.LABEL_SMOOTHING)
     epochs, batch, rate = 5, 32, 0.1
 
@@ -292,7 +293,7 @@ def training(full: bool) -> Iterator[Pair]:
             net = fresh()
             train(
                 net,
-                X_train,
+                bordered,
                 y_train,
                 loss=loss,
                 epochs=epochs,
@@ -300,7 +301,7 @@ def training(full: bool) -> Iterator[Pair]:
                 learning_rate=rate,
                 weight_decay=convnet.WEIGHT_DECAY,
                 generator=generator,
-                augment=lambda x, g, p: convnet.augmented(x, g, p, True),
+                augment=lambda x, g, p: convnet.augmented(x, sides, g, p, True),
             )
         return accuracy(net)
 
@@ -308,7 +309,9 @@ def training(full: bool) -> Iterator[Pair]:
         with seeded(0) as generator:
             net = fresh()
             net.train()
-            loader = DataLoader(TensorDataset(X_train, y_train), batch, shuffle=True, num_workers=2)
+            loader = DataLoader(
+                TensorDataset(bordered, y_train), batch, shuffle=True, num_workers=2
+            )
             optimizer = torch.optim.SGD(
                 net.parameters(), rate, 0.9, weight_decay=convnet.WEIGHT_DECAY, nesterov=True
             )
@@ -317,7 +320,7 @@ def training(full: bool) -> Iterator[Pair]:
             )
             for _ in range(epochs):
                 for x, target in loader:
-                    x = convnet.augmented(x, generator, 1.0, True)
+                    x = convnet.augmented(x, sides, generator, 1.0, True)
                     optimizer.zero_grad()
                     loss(net(x), target).backward()
                     optimizer.step()

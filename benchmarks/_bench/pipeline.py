@@ -19,7 +19,6 @@ from torch.optim.optimizer import (
 
 from rung import features, isolate, suite
 from rung.dataset import Dataset, take
-from rung.memory import kept_memory
 from rung.training import Augment, train
 
 from .records import Flow
@@ -69,8 +68,8 @@ def prepare(name: str, px: int) -> tuple[int, str, float]:
 
 
 def fed(dataset: Dataset, rows: int, turns: int, promised: bool) -> Flow:
-    """The convnet's training, in turns with nothing but forward and backward passes on the batches
-    of a training before.
+    """The convnet's training, step by step in turns with nothing but forward and backward passes on
+    the batches of a training before, so that noise meets both.
 
     What the convnet asks of the training loop is taken down instead of done, and done here.
     """
@@ -91,20 +90,26 @@ def fed(dataset: Dataset, rows: int, turns: int, promised: bool) -> Flow:
     def training(augment: Augment) -> None:
         train(copy.deepcopy(net), data, targets, augment=augment, **options)
 
-    @kept_memory()
-    def passes() -> None:
-        alone = copy.deepcopy(net).train()
-        for batch in batches:
-            alone.zero_grad(set_to_none=True)
-            options["loss"](alone(batch), targets[: len(batch)]).backward()
+    def turn() -> tuple[float, float, float]:
+        """Seconds of the training, of passes alone after each of its steps, and of optimizers."""
+        other, same, passes = copy.deepcopy(net).train(), iter(batches), 0.0
+
+        def between(rows: Tensor, generator: torch.Generator, progress: float) -> Tensor:
+            nonlocal passes
+            batch = next(same)
+            begun = time.perf_counter()
+            other.zero_grad(set_to_none=True)
+            options["loss"](other(batch), targets[: len(batch)]).backward()
+            passes += time.perf_counter() - begun
+            return augment(rows, generator, progress)
+
+        with stepping() as steps:
+            both = clocked(lambda: training(between))
+        return both - passes, passes, sum(steps)
 
     training(kept)
-    whole, steps, alone = [], [], []
-    for _ in range(turns):
-        with stepping() as inside:
-            whole.append(clocked(lambda: training(augment)))
-        steps.append(sum(inside))
-        alone.append(clocked(passes))
+    turned = [turn() for _ in range(turns)]
+    whole, alone, steps = (list(seconds) for seconds in zip(*turned, strict=True))
     sides = [batch.shape[1] for batch in batches]
     said = f"{min(sides)} to {max(sides)} px" if min(sides) < max(sides) else f"{max(sides)} px"
     n = EPOCHS * len(data)

@@ -132,9 +132,9 @@ less than {SHORTEST} s and steps of less than {LEAST_GROWTH:.0f} MiB are not fit
 
 First: from the archive, which the system holds in memory, in a home where nothing is prepared.
 Again: by a new process, which finds it prepared and checks that the archive is the same. Into the
-net: the convnet's training, in turns with nothing but forward and backward passes on batches that
-were made before. The difference is the steps of its optimizers, in which it learns, and what it waits
-for: indexing, augmentation, the loop. Both as shares of the training.""",
+net: the convnet's training, step by step in turns with nothing but forward and backward passes on
+batches that were made before. The difference is the steps of its optimizers, in which it learns, and
+what it waits for: indexing, augmentation, the loop. Both as shares of the training.""",
     "isolation": """## A process for each trial
 
 A trivial trial in this process and in one of its own, in turns (medians).""",
