@@ -28,6 +28,8 @@ Task = Literal["classification", "regression"]
 Modality = Literal["image", "text", "tabular"]
 # Numbers that can be scored: the fourth powers of their ratios are finite.
 LARGEST, LEAST_STD = 1e37, 1e-37
+# Pictures that a thread decodes before it asks for more: one by one takes a fifth longer.
+AT_A_TIME = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,17 +94,18 @@ class Pictures:
     def _failures(
         self, work: Callable[[int], object], threads: int
     ) -> Iterator[tuple[int, Exception]]:
-        def attempt(row: int) -> Exception | None:
-            try:
-                work(row)
-            except Exception as error:  # Pillow raises many kinds for broken files
-                return error
-            return None
+        def attempt(start: int) -> list[tuple[int, Exception]]:
+            failed = []
+            for row in range(start, min(start + AT_A_TIME, len(self))):
+                try:
+                    work(row)
+                except Exception as error:  # Pillow raises many kinds for broken files
+                    failed.append((row, error))
+            return failed
 
         with ThreadPoolExecutor(threads) as pool:
-            for row, error in enumerate(pool.map(attempt, range(len(self)))):
-                if error is not None:
-                    yield row, error
+            for failed in pool.map(attempt, range(0, len(self), AT_A_TIME)):
+                yield from failed
 
 
 def decode_picture(encoded: bytes, px: int, whole: bool = False) -> NDArray[np.uint8]:
