@@ -86,7 +86,8 @@ def resized(pictures: Tensor, sides: Sequence[int]) -> Tensor:
     # A processor has a fast way for bytes, a GPU has only one for numbers.
     x = pictures if pictures.device.type == "cpu" else pictures.float()
     x = interpolate(x.permute(0, 3, 1, 2), list(sides), mode="bilinear", antialias=True)
-    return x.permute(0, 2, 3, 1).round().to(pictures.dtype)
+    x = x if x.dtype == pictures.dtype else x.round().to(pictures.dtype)
+    return x.permute(0, 2, 3, 1)
 
 
 def _shrink(array: NDArray[np.uint8], px: int) -> NDArray[np.uint8]:
