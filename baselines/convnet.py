@@ -251,9 +251,10 @@ class _Convnet(BaseEstimator):  # type: ignore[misc]
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         with seeded(seed, self.device) as generator:
             net = Net(data[:: -(-n // SAMPLE)], n_outputs, self.width).to(self.device)
+            data = bordered(data)
             train(
                 net,
-                bordered(data),
+                data,
                 y.to(self.device),
                 loss=loss,
                 epochs=self.epochs_,

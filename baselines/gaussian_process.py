@@ -113,7 +113,7 @@ class _Targets:
     hits: list[Tensor]
 
     def take(self, rows: Tensor) -> _Targets:
-        """Those of some rows, in ascending order."""
+        """Those of some rows."""
         hits = [torch.nonzero(torch.isin(rows, h))[:, 0] for h in self.hits]
         return dataclasses.replace(self, values=self.values[rows], hits=hits)
 
@@ -144,17 +144,14 @@ class _Posterior:
                 M = K[h[:, None], h].mul_(-drop)
                 M.diagonal().add_(1)
                 self.inner.append(_cholesky(M))
-        self.constant, self.weights = torch.empty_like(y[0]), torch.empty_like(y)
-        self.log_evidence = 0.0  # of all outputs together (GPML eq. 2.30)
-        ones = torch.ones_like(y[:, 0])
-        for c, inner in enumerate(self.inner):
-            solved = self._solve(c, ones)
-            self.constant[c] = (solved @ y[:, c]) / (solved @ ones)
-            residual = y[:, c] - self.constant[c]
-            self.weights[:, c] = self._solve(c, residual)
-            misfit = float(residual @ self.weights[:, c])
-            volume = log_det + 2 * float(inner.diagonal().log().sum())
-            self.log_evidence -= (misfit + volume + len(y) * math.log(2 * math.pi)) / 2
+        of_ones, of_targets = self._solve()
+        self.constant = (of_ones * y).sum(0) / of_ones.sum(0)
+        self.weights = of_targets - self.constant * of_ones
+        misfit = ((y - self.constant) * self.weights).sum()
+        volume = sum((2 * inner.diagonal().log().sum() for inner in self.inner), y.new_zeros(()))
+        size = len(y) * math.log(2 * math.pi) + log_det
+        # Of all outputs together (GPML eq. 2.30).
+        self.log_evidence = -(float(misfit + volume) + len(self.inner) * size) / 2
 
     @functools.cached_property
     def inverse(self) -> Tensor:
@@ -167,14 +164,18 @@ class _Posterior:
             return torch.cholesky_solve(columns, self.factor)
         return self.inverse @ columns
 
-    def _solve(self, c: int, vector: Tensor) -> Tensor:
-        """(K + noise of output c)⁻¹ vector, (n,)."""
-        h, u = self.targets.hits[c], self._shared(vector[:, None])[:, 0]
+    def _solve(self) -> tuple[Tensor, Tensor]:
+        """(K + noise of output c)⁻¹ times ones and times the targets, c each column: (n, outputs)."""
+        y = self.targets.values
+        shared = self._shared(torch.cat([torch.ones_like(y[:, :1]), y], 1))
+        both = torch.stack([shared[:, :1].expand_as(y), shared[:, 1:]])  # (2, n, outputs)
         if self.targets.drop == 0:
-            return u
-        v = torch.zeros_like(u)
-        v[h] = torch.cholesky_solve(u[h][:, None], self.inner[c])[:, 0]
-        return u + self.targets.drop * (self.inverse @ v)
+            return both[0], both[1]
+        inner = torch.zeros_like(both)
+        for c, (M, h) in enumerate(zip(self.inner, self.targets.hits, strict=True)):
+            inner[:, h, c] = torch.cholesky_solve(both[:, h, c].T, M).T
+        both += self.targets.drop * (self.inverse @ inner)
+        return both[0], both[1]
 
     def _corrections(self, P: Tensor) -> list[Tensor]:
         """For each output B with drop P_h M⁻¹ P_hᵀ = Bᵀ B, (hits, columns of P)."""
@@ -251,16 +252,14 @@ class _Tuned:
 
 
 class _Likelihood:
-    """The marginal likelihood of rows under kernels of all kinds, climbed from coarse to fine.
+    """The marginal likelihood of some rows under kernels of all kinds.
 
-    few: rows, in ascending order, on which all kinds climb first, in a tenth of the time or less.
+    It is climbed from coarse to fine: by all kinds on few rows (`kinds`), in a tenth of the time or
+    less, then by the most promising on all of them (`best`).
     """
 
-    def __init__(
-        self, X: Tensor, targets: _Targets, picture: Picture | None, few: Tensor | None = None
-    ) -> None:
+    def __init__(self, X: Tensor, targets: _Targets, picture: Picture | None) -> None:
         self.X, self.targets, self.picture = X, targets, picture
-        self.coarse = self if few is None else _Likelihood(X[few], targets.take(few), picture)
         self.squares, self.images = squared_distances(X, X), None
         if picture:
             odd = odd_part(X, picture)
@@ -317,7 +316,6 @@ class _Likelihood:
         theta = minimize(loss, point.theta, bounds=self.limits, **search).x
         return self.at(dataclasses.replace(point, theta=theta))
 
-    @functools.cached_property
     def kinds(self) -> list[_Tuned]:
         """The likeliest kernel of each kind; the likeliest smoothness also with mirror images."""
         found = [self.climb(_Point(nu, False, self.start)) for nu in SMOOTHNESS]
@@ -326,13 +324,16 @@ class _Likelihood:
             found.append(self.climb(dataclasses.replace(likeliest, mirrored=True)))
         return found
 
-    def best(self) -> _Tuned:
-        """The likeliest kernel, climbed from where those of few rows are.
+    def best(self, guesses: list[_Tuned]) -> _Tuned:
+        """The likeliest kernel, climbed from where the likeliest of few rows are.
 
-        First from the one that is likeliest there, then from those that may get as far.
+        First from the one that is likeliest there, then from those that may get as far. Few rows
+        may mislead, so the likeliest may begin where it would without them.
         """
-        starts = [self.at(kind.point) for kind in self.coarse.kinds]
-        first, *others = sorted(starts, key=_evidence, reverse=True)
+        limits = self.limits.T
+        starts = [dataclasses.replace(g.point, theta=g.point.theta.clip(*limits)) for g in guesses]
+        starts.append(dataclasses.replace(max(guesses, key=_evidence).point, theta=self.start))
+        first, *others = sorted(map(self.at, starts), key=_evidence, reverse=True)
         best = self.climb(first.point)
         gain = best.evidence - first.evidence
         for other in others:
@@ -438,7 +439,8 @@ class GaussianProcessClassifier(ClassifierMixin, _GaussianProcess):  # type: ign
 
     Milios et al., "Dirichlet-based Gaussian processes for large-scale calibrated classification",
     NeurIPS 2018. Their α_ε makes the targets, so marginal likelihoods with two α_ε can't be
-    compared: the one of the lower leave-one-out log loss is taken.
+    compared: the one is taken whose likeliest kernel of few rows has the lower leave-one-out log
+    loss on all rows that hyperparameters are tuned on.
     """
 
     @torch.no_grad()
@@ -453,21 +455,28 @@ class GaussianProcessClassifier(ClassifierMixin, _GaussianProcess):  # type: ign
             rows = _draw(codes, self.tuning_rows, rng)
             few = self._tensor(_draw(codes[rows], COARSE_ROWS, rng), torch.int64)
             part = self._inputs(X[rows], torch.float64)
-            least = math.inf
+            least, guesses = math.inf, list[_Tuned]()
             frequencies = np.bincount(codes[rows]) / len(rows)
             guessing = -float(frequencies @ np.log(frequencies))
             for alpha_epsilon in (*ALPHA_EPSILON, *NOISIER):
                 if alpha_epsilon in NOISIER and least <= HARDLY * guessing:
                     break
                 targets = self._observe(codes[rows], alpha_epsilon, torch.float64)
-                likelihood = _Likelihood(part, targets, self.picture, few)
-                guess = likelihood.at(max(likelihood.coarse.kinds, key=_evidence).point)
+                coarse = _Likelihood(part[few], targets.take(few), self.picture)
+                if guesses:  # the likeliest kind hardly depends on α_ε
+                    guesses = [coarse.climb(max(guesses, key=_evidence).point)]
+                else:
+                    guesses = coarse.kinds()
+                fine = _Likelihood(part, targets, self.picture)
+                guess = fine.at(max(guesses, key=_evidence).point)
                 latents = guess.posterior.leave_one_out()
                 proba = _log_probabilities(*(latent.cpu().numpy() for latent in latents))
                 loss = -proba[np.arange(len(rows)), codes[rows]].mean()
                 if loss < least:
-                    least, chosen, self.alpha_epsilon_ = loss, likelihood, alpha_epsilon
-            kernel = chosen.best().kernel
+                    least, self.alpha_epsilon_ = loss, alpha_epsilon
+                    chosen = fine, guesses
+            kernel = chosen[0].best(chosen[1]).kernel
+            del coarse, fine, guesses, guess, chosen  # and their matrices: the next are larger
             rows = _draw(codes, self._most_rows(len(X), 4), rng)
             dtype = torch.float64 if len(rows) <= FLOAT64_ROWS else torch.float32
             targets = self._observe(codes[rows], self.alpha_epsilon_, dtype)
@@ -519,8 +528,8 @@ class GaussianProcessRegressor(RegressorMixin, _GaussianProcess):  # type: ignor
             targets = _Targets(values[rows], 0.0, 0.0, no_hits)
             part = self._inputs(X[rows], torch.float64)
             few = self._tensor(_draw(np.zeros(len(rows)), COARSE_ROWS, rng), torch.int64)
-            likelihood = _Likelihood(part, targets, self.picture, few)
-            tuned = likelihood.best()
+            coarse = _Likelihood(part[few], targets.take(few), self.picture)
+            tuned = _Likelihood(part, targets, self.picture).best(coarse.kinds())
             self.noise_ = tuned.posterior.targets.noise  # of standardised targets
             rows = _draw(np.zeros(len(X)), self._most_rows(len(X), 8), rng)
             targets = _Targets(values[rows], self.noise_, 0.0, no_hits)

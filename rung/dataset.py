@@ -28,7 +28,7 @@ Task = Literal["classification", "regression"]
 Modality = Literal["image", "text", "tabular"]
 # Numbers that can be scored: the fourth powers of their ratios are finite.
 LARGEST, LEAST_STD = 1e37, 1e-37
-# Pictures that a thread decodes before it asks for more: one by one takes a fifth longer.
+# Pictures that a thread decodes before it asks for more, at most: one by one takes a fifth longer.
 AT_A_TIME = 64
 
 
@@ -94,17 +94,19 @@ class Pictures:
     def _failures(
         self, work: Callable[[int], object], threads: int
     ) -> Iterator[tuple[int, Exception]]:
+        at_a_time = max(1, min(AT_A_TIME, len(self) // (4 * threads)))
+
         def attempt(start: int) -> list[tuple[int, Exception]]:
             failed = []
-            for row in range(start, min(start + AT_A_TIME, len(self))):
+            for row in range(start, min(start + at_a_time, len(self))):
                 try:
                     work(row)
                 except Exception as error:  # Pillow raises many kinds for broken files
-                    failed.append((row, error))
+                    failed.append((row, error.with_traceback(None)))  # which holds the picture
             return failed
 
         with ThreadPoolExecutor(threads) as pool:
-            for failed in pool.map(attempt, range(0, len(self), AT_A_TIME)):
+            for failed in pool.map(attempt, range(0, len(self), at_a_time)):
                 yield from failed
 
 

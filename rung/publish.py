@@ -136,11 +136,11 @@ def readme(where: Path) -> str:
                 if o.ok
             }
         )
-        commits = sorted({o.provenance["git_commit"][:7] or "unknown" for o in outcomes if o.ok})
+        commits = sorted({o.provenance["git_commit"][:7] for o in outcomes if o.ok} - {""})
         sections.append(
             f"{heading}\n\n![{about['title']}: scores with intervals]({name}/board.svg)\n\n{rest}\n"
             f"- Data: {about['citation'] or about['title']}; licence: {about['licence']}; "
             f"fingerprint `{about['fingerprint'][:16]}`.\n"
-            f"- Run on: {'; '.join(where_run)}; commits {', '.join(commits)}.\n"
+            f"- Run on: {'; '.join(where_run)}; commits {', '.join(commits) or 'unknown'}.\n"
         )
     return "\n".join(sections)

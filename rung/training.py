@@ -140,10 +140,10 @@ def train(
 class Muon(torch.optim.Optimizer):
     """Momentum whose steps are made orthogonal: all directions of a weight learn at one speed.
 
-    Jordan et al., 2024, kellerjordan.github.io/posts/muon. For filters of any shape, (outputs, ...),
-    which a norm follows: each weight is kept at the Frobenius norm √outputs, which the norm makes
-    idle, so that the learning rate is the most by which a step turns it. (torch.optim.Muon takes
-    matrices only and works in bf16, which most processors have to emulate.)
+    Jordan et al., 2024, kellerjordan.github.io/posts/muon. For filters (outputs, ...), contiguous or
+    channels-last, which a norm follows: each weight is kept at the Frobenius norm √outputs, which
+    the norm makes idle, so that the learning rate is the most by which a step turns it.
+    (torch.optim.Muon takes matrices only and works in bf16, which most processors have to emulate.)
     """
 
     def __init__(self, weights: list[nn.Parameter], lr: float, momentum: float = 0.8) -> None:

@@ -172,6 +172,27 @@ def test_augmentation_shifts_by_whole_pixels_and_flips_only_if_asked() -> None:
         assert out.max() < 32 * 32
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_augmented_pictures_are_windows_of_what_is_mirrored_at_the_borders(flip: bool) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (30, 32, 48, 3), dtype=np.uint8)
+    generator = torch.Generator().manual_seed(0)
+    out = augmented(bordered(torch.as_tensor(pictures)), [32, 48], generator, 1.0, flip).numpy()
+    seen = set()
+    for picture, found in zip(pictures, out, strict=True):
+        wide = np.pad(picture, ((2, 2), (3, 3), (0, 0)), mode="reflect")
+        windows = {
+            (y, x, mirrored): wide[y : y + 32, x : x + 48][:, :: -1 if mirrored else 1]
+            for y in range(5)
+            for x in range(7)
+            for mirrored in ((False, True) if flip else (False,))
+        }
+        (at,) = (at for at, window in windows.items() if np.array_equal(window, found))
+        seen.add(at)
+    assert {x for _, x, _ in seen} == set(range(7))
+    assert {y for y, _, _ in seen} == set(range(5))
+    assert {mirrored for _, _, mirrored in seen} == ({False, True} if flip else {False})
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (5, 40)])
 def test_borders_mirror_what_is_inside(shape: tuple[int, int]) -> None:
     picture = np.arange(np.prod(shape)).reshape(shape)

@@ -131,6 +131,22 @@ def test_pictures_decode_to_squares_of_one_size() -> None:
     assert decoded[1, 8, 8].tolist() == [0, 0, 255]
 
 
+@pytest.mark.parametrize("at_a_time", [1, 3, 64])
+def test_every_picture_is_decoded_however_many_a_thread_takes(
+    at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rung.dataset.AT_A_TIME", at_a_time)
+    files = [encoded((8, 8), f"rgb({20 * i}, 0, 0)", "PNG") for i in range(11)]
+    names = [f"{i}.png" for i in range(11)]
+    decoded = Pictures.from_bytes(files).decode(8, names, threads=1)
+    assert decoded[:, 4, 4, 0].tolist() == [20 * i for i in range(11)]
+    files[4] = files[9] = b"no picture"
+    broken = Pictures.from_bytes(files)
+    assert list(broken.unreadable(threads=1)) == list(broken.unreadable(threads=3)) == [4, 9]
+    with pytest.raises(RungError, match=r"picture 4\.png"):
+        broken.decode(8, names)
+
+
 def test_pictures_are_cut_to_the_centre() -> None:
     picture = Image.new("RGB", (90, 30), "black")
     picture.paste("white", (30, 0, 60, 30))

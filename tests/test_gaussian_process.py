@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import math
 import pickle
 import sys
 import warnings
@@ -152,31 +151,63 @@ def test_from_coarse_to_fine_is_as_likely_as_every_kind_climbed_on_all_rows(load
         values = torch.as_tensor((y - y.mean()) / y.std())[:, None]
         targets, least = gp._Targets(values, 0.0, 0.0, [torch.empty(0, dtype=torch.int64)]), 1e-2
     with torch.no_grad():
-        coarse_to_fine = gp._Likelihood(X, targets, None, few).best()
-        everything = max(gp._Likelihood(X, targets, None).kinds, key=gp._evidence)
+        guesses = gp._Likelihood(X[few], targets.take(few), None).kinds()
+        likelihood = gp._Likelihood(X, targets, None)
+        coarse_to_fine = likelihood.best(guesses)
+        everything = max(likelihood.kinds(), key=gp._evidence)
     assert coarse_to_fine.point.nu == everything.point.nu
     assert coarse_to_fine.evidence >= everything.evidence - least * abs(everything.evidence)
+
+
+def test_targets_of_some_rows_are_what_these_rows_alone_would_give(blobs):
+    y = blobs[1]
+    rows = torch.as_tensor(np.random.default_rng(0).permutation(len(y))[:60])
+    observe = GaussianProcessClassifier()._observe
+    found = observe(y, 0.01, torch.float64).take(rows)
+    expected = observe(y[rows], 0.01, torch.float64)
+    assert torch.equal(found.values, expected.values)
+    assert (found.noise, found.drop) == (expected.noise, expected.drop)
+    for mine, theirs in zip(found.hits, expected.hits, strict=True):
+        assert torch.equal(mine, theirs)
 
 
 def test_kinds_that_may_get_further_are_climbed_too(blobs, monkeypatch):
     X, y = blobs
     targets = GaussianProcessClassifier()._observe(y, 0.01, torch.float64)
-    likelihood = gp._Likelihood(torch.as_tensor(X), targets, None)
-    climbed = []
+    X, few = torch.as_tensor(X), torch.arange(0, len(y), 3)
+    likelihood = gp._Likelihood(X, targets, None)
     climb = gp._Likelihood.climb
-    monkeypatch.setattr(
-        gp._Likelihood, "climb", lambda s, at: climbed.append(at.nu) or climb(s, at)
-    )
+    climbed = []
+
+    def watched(self, point):
+        climbed.append(point)
+        return climb(self, point)
+
     with torch.no_grad():
-        kinds = likelihood.kinds
-        behind = sorted(kinds, key=gp._evidence)
-        for reach, expected in ((math.inf, 3), (0, 1)):
+        guesses = gp._Likelihood(X[few], targets.take(few), None).kinds()
+        monkeypatch.setattr(gp._Likelihood, "climb", watched)
+        starts = len(guesses) + 1  # and where the likeliest would begin without few rows
+        for reach, expected in ((1e9, starts), (0, 1)):
             monkeypatch.setattr(gp, "REACH", reach)
             climbed.clear()
-            best = likelihood.best()
+            best = likelihood.best(guesses)
             assert len(climbed) == expected
-            assert climbed[0] == behind[-1].point.nu
-            assert best.evidence >= behind[-1].evidence
+            here = [likelihood.at(guess.point) for guess in guesses]
+            assert likelihood.at(climbed[0]).evidence >= max(map(gp._evidence, here))
+            assert best.evidence >= max(map(gp._evidence, here))
+
+
+def test_few_rows_that_mislead_are_left_behind():
+    X = torch.linspace(-3, 3, 200).double()[:, None]
+    y = np.where(np.arange(200) % 20 == 7, 5.0, 0.0)  # seldom something, in none of the few rows
+    values = torch.as_tensor((y - y.mean()) / y.std())[:, None]
+    targets = gp._Targets(values, 0.0, 0.0, [torch.empty(0, dtype=torch.int64)])
+    few = torch.as_tensor(np.flatnonzero(y == 0)[::4])
+    likelihood = gp._Likelihood(X, targets, None)
+    with torch.no_grad():
+        best = likelihood.best(gp._Likelihood(X[few], targets.take(few), None).kinds())
+        everything = max(likelihood.kinds(), key=gp._evidence)
+    assert best.evidence >= everything.evidence - 1
 
 
 def test_leave_one_out_is_a_fit_without_the_row(blobs):
@@ -190,10 +221,8 @@ def test_leave_one_out_is_a_fit_without_the_row(blobs):
         everything = gp._Posterior(K.clone(), observe(y, 0.01, torch.float64))
         without = gp._Posterior(K[others][:, others].clone(), observe(y[others], 0.01, K.dtype))
         # The formula leaves a row out of the weights, not out of the constant means.
-        for c in range(4):
-            shift = everything.constant[c] - without.constant[c]
-            ones = torch.ones(len(others), dtype=K.dtype)
-            without.weights[:, c] -= shift * without._solve(c, ones)
+        of_ones, _ = without._solve()
+        without.weights -= (everything.constant - without.constant) * of_ones
         without.constant = everything.constant
         expected = without.predict(K[others][:, [row]], kernel.outputscale)
     for found, wanted in zip(everything.leave_one_out(), expected, strict=True):
@@ -312,7 +341,11 @@ def test_an_indefinite_matrix_gets_jitter():
         gp._cholesky(-torch.eye(3))
 
 
-def test_learns_from_mirrored_pictures_where_that_makes_the_labels_likelier():
+@pytest.mark.parametrize("coarse_rows", [350, 80])
+def test_learns_from_mirrored_pictures_where_that_makes_the_labels_likelier(
+    coarse_rows, monkeypatch
+):
+    monkeypatch.setattr(gp, "COARSE_ROWS", coarse_rows)
     rng = np.random.RandomState(0)
     X = rng.normal(size=(300, 24))
     grid = X.reshape(-1, 2, 4, 3)
