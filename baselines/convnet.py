@@ -174,8 +174,8 @@ def augmented(
     def shifts(side: int) -> Tensor:
         return torch.randint(2 * border(side) + 1, (n, 1), generator=generator, device=device)
 
-    rows = torch.arange(n, device=device)[:, None] * full_height + shifts(height)
-    rows = rows + torch.arange(height, device=device)
+    each = torch.arange(n, device=device)
+    rows = each[:, None] * full_height + shifts(height) + torch.arange(height, device=device)
     # A row of a part is `width` pixels from some pixel on: all that there are, without a copy.
     parts = pictures.view(-1).as_strided(
         (pictures.numel() // channels - width + 1, width * channels), (channels, 1)
@@ -185,9 +185,7 @@ def augmented(
     if flip:
         flipped = torch.rand(n, generator=generator, device=device) < 0.5
         # A third of the time of torch.where.
-        out = torch.cat([out, out.flip(2)]).index_select(
-            0, (flipped * n + torch.arange(n, device=device))
-        )
+        out = torch.cat([out, out.flip(2)]).index_select(0, flipped * n + each)
     share = side_share(min(sides), progress)
     if share == 1:
         return out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import operator
 from typing import Any, Self
 
 import numpy as np
@@ -344,8 +345,7 @@ class _Likelihood:
         return best
 
 
-def _evidence(tuned: _Tuned) -> float:
-    return tuned.evidence
+_evidence = operator.attrgetter("evidence")
 
 
 def _draw(strata: NDArray[Any], size: int, rng: np.random.RandomState) -> NDArray[np.int64]:
